@@ -1,0 +1,9 @@
+"""Registers the hall with Django."""
+
+from django.apps import AppConfig
+
+
+class AdminappConfig(AppConfig):
+    name = "adminapp"
+    verbose_name = "Admin App"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,1 @@
+"""How mail may leave: settings, secrets, revisions, providers and diagnosis."""

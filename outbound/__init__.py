@@ -1,0 +1,1 @@
+"""Which mail leaves: requests, the queue, composing, delivery and the log."""
