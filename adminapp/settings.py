@@ -9,7 +9,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var").resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 
-SECRET_KEY = "to be read from SECRET_KEY_FILE by the foundation work " * 2  # noqa: S105
+SECRET_KEY = "to be read from SECRET_KEY_FILE by the foundation work " * 2
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "adminapp.urls"

@@ -46,8 +46,10 @@ def address(value: str) -> str:
         return value
     local, at, domain_part = value.rpartition("@")
     if not at or not local or not domain_part:
-        raise Refused(f"Enter a full email address such as name@example.com; “{_cut(value)}” has no part "
-                      f"{'before' if at and not local else 'after'} an @.")
+        raise Refused(
+            f"Enter a full email address such as name@example.com; “{_cut(value)}” has no part "
+            f"{'before' if at and not local else 'after'} an @."
+        )
     if "<" in value or ">" in value or "," in value or ";" in value:
         raise Refused("Enter one bare address such as name@example.com, without a name, brackets or a second address.")
     if not _LOCAL_PART.match(local) or local.startswith(".") or local.endswith(".") or ".." in local:
@@ -99,7 +101,9 @@ def ascii_host(name: str) -> str:
     try:
         return idna.encode(name, uts46=True).decode("ascii")
     except idna.IDNAError:
-        raise Refused(f"A host name can't contain {_first_odd_host(name)}. Enter a name such as smtp.example.com.") from None
+        raise Refused(
+            f"A host name can't contain {_first_odd_host(name)}. Enter a name such as smtp.example.com."
+        ) from None
 
 
 def ascii_address(value: str) -> str:
@@ -135,7 +139,9 @@ def ca_certificate(value: str) -> str:
     if not value:
         return value
     if "PRIVATE KEY" in value:
-        raise Refused("This contains a private key. Paste only the certificate of the authority (CA), and keep the key secret.")
+        raise Refused(
+            "This contains a private key. Paste only the certificate of the authority (CA), and keep the key secret."
+        )
     try:
         x509.load_pem_x509_certificates(value.encode())
     except ValueError:

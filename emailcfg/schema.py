@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from emailcfg import rules
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # the version this code reads and writes; EmailConfig.schema_version holds it
 
 ProviderName = Literal["smtp", "sendgrid"]
 Security = Literal["starttls", "tls", "none"]
@@ -154,7 +154,7 @@ class SendGrid(_Section):
 class EmailConfig(_Section):
     """The whole configuration. See design.md section 2 for what each part means."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     general: General = Field(default_factory=General)
     delivery: Delivery = Field(default_factory=Delivery)
     smtp: Smtp = Field(default_factory=Smtp)
@@ -176,7 +176,8 @@ class EmailConfig(_Section):
     def _mail_needs_a_sender(self) -> Self:
         if self.provider is not None and not self.general.sender_email:
             raise _at(
-                "general.sender_email", "Enter the address that mail comes from; no mail can leave without a sender."
+                "general.sender_email",
+                "Enter the address that mail comes from; no mail can leave without a sender.",
             )
         return self
 
@@ -191,7 +192,6 @@ class EmailConfig(_Section):
 
     def __getitem__(self, section: ProviderName) -> Smtp | SendGrid:
         return self.smtp if section == "smtp" else self.sendgrid
-
 
 
 def _at(path: str, sentence: str) -> PydanticCustomError:
