@@ -62,3 +62,6 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
+
+ENCRYPTION_KEY_FILES = [DATA_DIR / "keys" / "encryption.keys"]
+FINGERPRINT_KEY_FILE = DATA_DIR / "keys" / "fingerprint.key"

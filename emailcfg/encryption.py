@@ -1,0 +1,129 @@
+"""Secrets at rest: each is encrypted together with the one destination it was entered for.
+
+The key ring is a list of files outside the database, newest key first (MultiFernet). Fernet has no
+associated data, so a token moved to another row would still decrypt; the destination therefore stands
+inside the token and is compared on every use (cases.md C1). A stolen or careless UPDATE, an import or a
+rollback can't carry a password to another server.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from emailcfg import rules
+from emailcfg.schema import EmailConfig
+
+
+class SecretUnavailable(Exception):
+    """A stored secret can't be used. The message is a sentence for the administrator."""
+
+
+class KeyRingUnusable(SecretUnavailable):
+    """The key files are missing, unreadable or malformed."""
+
+
+class SecretUndecryptable(SecretUnavailable):
+    """No key of the ring opens the token: another key encrypted it, or it was altered."""
+
+
+class SecretMisdirected(SecretUnavailable):
+    """The secret was entered for another destination than the one it would be used for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a secret may be sent, in normal form (cases.md C2): host in ASCII and lower case."""
+
+    provider: str
+    host: str
+    port: int
+    security: str
+    username: str
+
+    @classmethod
+    def of(cls, config: EmailConfig, path: str) -> Self:
+        """The destination of the secret at a schema path ("smtp.password", "sendgrid.api_key").
+
+        A SendGrid key belongs to SendGrid whatever its region: both hosts are SendGrid's own."""
+        if path == "sendgrid.api_key":
+            return cls("sendgrid", "sendgrid.com", 443, "tls", "")
+        smtp = config.smtp
+        return cls("smtp", rules.ascii_host(smtp.host), smtp.port, smtp.security, smtp.username)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """Encrypts with the newest key, decrypts with any. `fingerprint_key` never rotates: it only tells
+    whether two secrets are the same, and never leaves the process."""
+
+    fernet: MultiFernet
+    fingerprint_key: bytes
+
+    @classmethod
+    def read(cls, key_files: Sequence[Path], fingerprint_file: Path) -> Self:
+        """Reads the ring from files of one Fernet key a line, newest file and line first.
+
+        Raises KeyRingUnusable when a file is missing, readable by others, or holds no valid key."""
+        keys = [Fernet(line) for path in key_files for line in _lines(path)]
+        if not keys:
+            raise KeyRingUnusable("No encryption key is configured. Restore the key files of this installation.")
+        try:
+            fingerprint_key = base64.b64decode(_lines(fingerprint_file)[0], validate=True)
+        except (IndexError, ValueError):
+            raise KeyRingUnusable(f"The key file {fingerprint_file.name} is not valid. Restore it.") from None
+        return cls(MultiFernet(keys), fingerprint_key)
+
+    def encrypt(self, plaintext: str, destination: Destination) -> str:
+        """A token that opens only with this ring and is good only for this destination."""
+        body = {"v": 1, "for": asdict(destination), "secret": plaintext}
+        return self.fernet.encrypt(json.dumps(body).encode()).decode()
+
+    def decrypt(self, token: str, destination: Destination) -> str:
+        """The plaintext of a token.
+
+        Raises SecretUndecryptable or SecretMisdirected."""
+        try:
+            body = json.loads(self.fernet.decrypt(token.encode()))
+            bound_to = Destination(**body["for"])
+            plaintext = body["secret"]
+        except (InvalidToken, ValueError, KeyError, TypeError):
+            raise SecretUndecryptable(
+                "This secret can't be decrypted with the keys of this installation. Enter it again, or restore the "
+                "key files it was saved with."
+            ) from None
+        if bound_to != destination or not isinstance(plaintext, str):
+            raise SecretMisdirected(
+                f"This secret was entered for {bound_to.host} (port {bound_to.port}). Enter it again for the new "
+                "destination; a secret is never sent to a server it was not entered for."
+            )
+        return plaintext
+
+    def rotate(self, token: str) -> str:
+        """The same token under the newest key; the destination inside is untouched."""
+        try:
+            return self.fernet.rotate(token.encode()).decode()
+        except InvalidToken:
+            raise SecretUndecryptable("A secret can't be decrypted with the keys of this installation.") from None
+
+    def fingerprint(self, plaintext: str, destination: Destination) -> str:
+        """A keyed digest by which equal secrets for equal destinations are recognised without the text."""
+        body = json.dumps([plaintext, asdict(destination)]).encode()
+        return hmac.new(self.fingerprint_key, body, hashlib.sha256).hexdigest()
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise KeyRingUnusable(f"The key file {path.name} can be read by other users. Run: chmod 600 {path}")
+        return [line for line in path.read_text().splitlines() if line.strip()]
+    except OSError as error:
+        raise KeyRingUnusable(f"The key file {path.name} can't be read: {error.strerror}. Restore it.") from None
