@@ -1,0 +1,50 @@
+"""The servers as pytest fixtures. Each test gets its own; the certificate authority serves the whole run."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from tests.servers.certificates import TestAuthority
+from tests.servers.scripted import Script, ScriptedSmtp
+from tests.servers.sendgrid import SendGridServer
+from tests.servers.smtp import SmtpServer
+
+
+@pytest.fixture(scope="session")
+def authority() -> TestAuthority:
+    """The CA whose `pem` a client has to trust."""
+    return TestAuthority()
+
+
+@pytest.fixture
+def smtp_server(authority: TestAuthority) -> Iterator[Callable[..., SmtpServer]]:
+    """Starts friendly SMTP servers: `smtp_server(security="starttls", users={"ada": "secret"})`."""
+    with ExitStack() as running:
+
+        def start(**options: Any) -> SmtpServer:
+            if options.get("security", "none") != "none":
+                options.setdefault("context", authority.server_context())
+            return running.enter_context(SmtpServer(**options))
+
+        yield start
+
+
+@pytest.fixture
+def scripted_smtp() -> Iterator[Callable[..., ScriptedSmtp]]:
+    """Starts scripted SMTP servers: `scripted_smtp({"MAIL": "530 5.7.0 Authentication required"})`."""
+    with ExitStack() as running:
+
+        def start(script: Script | None = None, **options: Any) -> ScriptedSmtp:
+            return running.enter_context(ScriptedSmtp(script, **options))
+
+        yield start
+
+
+@pytest.fixture
+def sendgrid_server() -> Iterator[SendGridServer]:
+    """A SendGrid of this test alone; set SENDGRID_API_URL to its `url`."""
+    with HTTPServer(host="127.0.0.1", port=0, threaded=True) as server:
+        yield SendGridServer(server)

@@ -1,0 +1,212 @@
+"""An SMTP server that answers exactly as a script says: refusals, delays, drips, drops and garbage.
+
+    script = {"RCPT TO:<bob@example.com>": "550 5.1.1 No such user", "DATA": ["451 4.3.0 Later", "354 Go on"]}
+    with ScriptedSmtp(script) as server: ...
+
+A key is the start of a command line (the longest that fits wins), or "connect" for the greeting, "." for
+the end of the data and "base64" for what answers a 334. A value is one action, or a list of actions for the first,
+second, ... time (the last repeats). An action is a reply without its final CRLF, raw `bytes`, or one of the
+classes below. Commands without a key get a friendly answer."""
+
+import socket
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.servers.raw import RawServer
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Closes the connection; first sends `after`, if any."""
+
+    after: bytes = b""
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Never answers; ends when the server ends or the client goes."""
+
+
+@dataclass(frozen=True)
+class Drip:
+    """Sends one byte of `text` every `every_s` seconds, over and over, without ever ending a reply."""
+
+    text: bytes = b"250-still here"
+    every_s: float = 0.05
+
+
+@dataclass(frozen=True)
+class Delay:
+    """Answers `reply` after `seconds`."""
+
+    seconds: float
+    reply: str
+
+
+@dataclass(frozen=True)
+class TakeThenDrop:
+    """For ".": the whole message was read (and is recorded), then the connection ends without a reply."""
+
+
+Action = str | bytes | Drop | Silence | Drip | Delay | TakeThenDrop
+Script = Mapping[str, Action | Sequence[Action]]
+
+FRIENDLY: dict[str, str] = {
+    "connect": "220 mail.test ESMTP",
+    "EHLO": "250 mail.test",
+    "HELO": "250 mail.test",
+    "STARTTLS": "220 2.0.0 Go ahead",
+    "AUTH": "235 2.7.0 Accepted",
+    "base64": "235 2.7.0 Accepted",
+    "MAIL": "250 2.1.0 Ok",
+    "RCPT": "250 2.1.5 Ok",
+    "DATA": "354 End with a dot",
+    ".": "250 2.0.0 Ok: queued as 4ABC12345",
+    "RSET": "250 2.0.0 Ok",
+    "NOOP": "250 2.0.0 Ok",
+    "QUIT": "221 2.0.0 Bye",
+}
+
+
+def ehlo(*keywords: str) -> str:
+    """The EHLO reply that offers `keywords`."""
+    lines = ["mail.test", *keywords]
+    return "\r\n".join(f"250{' ' if n == len(lines) else '-'}{line}" for n, line in enumerate(lines, 1))
+
+
+@dataclass
+class Taken:
+    """One message the server was given, with the addresses it had accepted. `data` is as sent (dot-stuffed)."""
+
+    mail_from: str
+    recipients: list[str]
+    data: bytes
+
+
+@dataclass
+class _Dialogue:
+    stream: socket.socket
+    buffer: bytes = b""
+    mail_from: str = ""
+    recipients: list[str] = field(default_factory=list)
+
+    def line(self) -> bytes | None:
+        while b"\r\n" not in self.buffer:
+            if not self._more():
+                return None
+        found, _, self.buffer = self.buffer.partition(b"\r\n")
+        return found
+
+    def data(self) -> bytes | None:
+        """Reads to the final dot; the text is looked for from the end of the 354 on."""
+        taken = b"\r\n" + self.buffer
+        while b"\r\n.\r\n" not in taken:
+            self.buffer = b""
+            if not self._more():
+                return None
+            taken += self.buffer
+        body, _, self.buffer = taken[2:].partition(b"\r\n.\r\n") if taken[:5] != b"\r\n.\r\n" else (b"", b"", taken[5:])
+        return body + b"\r\n" if body else b""
+
+    def _more(self) -> bool:
+        chunk = self.stream.recv(65536)
+        self.buffer += chunk
+        return bool(chunk)
+
+
+class ScriptedSmtp(RawServer):
+    """`commands` lists every command line read, over all connections; `taken` every message read to its dot.
+
+    `keywords` are offered at EHLO unless the script has its own "EHLO". With `context`, STARTTLS works (when
+    offered), or TLS is spoken from the start with `tls_from_start`."""
+
+    def __init__(
+        self,
+        script: Script | None = None,
+        *,
+        keywords: Sequence[str] = (),
+        context: ssl.SSLContext | None = None,
+        tls_from_start: bool = False,
+        host: str = "127.0.0.1",
+        on_command: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        super().__init__(host=host)
+        self.script: dict[str, Action | Sequence[Action]] = {**FRIENDLY, "EHLO": ehlo(*keywords), **(script or {})}
+        self.commands: list[str] = []
+        self.taken: list[Taken] = []
+        self._context = context
+        self._tls_from_start = tls_from_start
+        self._on_command = on_command
+        self._used: dict[str, int] = {}
+
+    def handle(self, connection: socket.socket) -> None:
+        if self._tls_from_start:
+            connection = self._encrypt(connection)
+        dialogue = _Dialogue(connection)
+        if not self._answer(dialogue, "connect"):
+            return
+        while (raw := dialogue.line()) is not None:
+            line = raw.decode("utf-8", "replace")
+            self.commands.append(line)
+            self._on_command(line)
+            if not self._command(dialogue, line):
+                return
+
+    def _command(self, dialogue: _Dialogue, line: str) -> bool:
+        verb = line.split(" ", 1)[0].upper()
+        key = max((k for k in self.script if line.upper().startswith(k.upper())), key=len, default="")
+        code = self._answer(dialogue, key or ("base64" if " " not in line and verb not in FRIENDLY else ""))
+        if code == "220" and verb == "STARTTLS":
+            dialogue.stream, dialogue.buffer = self._encrypt(dialogue.stream), b""
+        elif code.startswith("2") and verb == "MAIL":
+            dialogue.mail_from, dialogue.recipients = line[len("MAIL FROM:<") :].split(">")[0], []
+        elif code.startswith("2") and verb == "RCPT":
+            dialogue.recipients.append(line[len("RCPT TO:<") :].split(">")[0])
+        elif code == "354" and verb == "DATA":
+            data = dialogue.data()
+            if data is None:
+                return False
+            self.taken.append(Taken(dialogue.mail_from, dialogue.recipients, data))
+            dialogue.recipients = []
+            code = self._answer(dialogue, ".")
+        return bool(code) and verb != "QUIT"
+
+    def _answer(self, dialogue: _Dialogue, key: str) -> str:
+        """Does what the script says for `key`; returns the reply's code, "" when the connection is to end."""
+        action = self.script.get(key, "500 5.5.2 Unknown command")
+        if not isinstance(action, str | bytes | Drop | Silence | Drip | Delay | TakeThenDrop):
+            nth = self._used.get(key, 0)
+            self._used[key] = nth + 1
+            action = action[min(nth, len(action) - 1)]
+        match action:
+            case str():
+                reply = action
+            case bytes():
+                dialogue.stream.sendall(action)
+                return action[:3].decode("ascii", "replace")
+            case Delay(seconds, reply):
+                self.stopping.wait(seconds)
+            case Drip(text, every_s):
+                while True:
+                    for byte in text:
+                        dialogue.stream.sendall(bytes([byte]))
+                        if self.stopping.wait(every_s):
+                            return ""
+            case Silence():
+                self.stopping.wait()
+                return ""
+            case Drop(after):
+                dialogue.stream.sendall(after)
+                return ""
+            case _:
+                return ""
+        dialogue.stream.sendall(reply.encode("utf-8") + b"\r\n")
+        return reply.rsplit("\r\n", 1)[-1][:3]
+
+    def _encrypt(self, connection: socket.socket) -> socket.socket:
+        if self._context is None:
+            raise AssertionError("this script speaks TLS but has no context")
+        encrypted = self._context.wrap_socket(connection, server_side=True)
+        self._open.append(encrypted)
+        return encrypted
