@@ -37,14 +37,22 @@ class Change:
 def compare(before: EmailConfig, after: EmailConfig) -> list[Change]:
     """The fields that differ, in the order of the schema."""
     changes = []
+    implied = _switch_follows_selection(before) and _switch_follows_selection(after)
     for (path, title, old), (_, _, new) in zip(walk(before), walk(after), strict=True):
         if path in SECRET_PATHS:
             change = _secret_change(path, title, old, new)
             if change is not None:
                 changes.append(change)
+        elif path.endswith(".enabled") and implied:
+            continue  # "Delivery service: SMTP" has said it
         elif old != new:
             changes.append(Change(path, _label(path, title), shown(path, old), shown(path, new)))
     return changes
+
+
+def _switch_follows_selection(config: EmailConfig) -> bool:
+    selected = config.delivery.selected
+    return config.smtp.enabled == (selected == "smtp") and config.sendgrid.enabled == (selected == "sendgrid")
 
 
 def _secret_change(path: str, title: str, old: Any, new: Any) -> Change | None:

@@ -1,0 +1,182 @@
+"""The form as one administrator left it: typed values kept on the server until they are saved or discarded.
+
+A draft survives reloads, a second tab and a lapsed session. Secrets in it are encrypted, belong to the
+session that typed them, and are bound to the destination as far as it had been typed by then.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from pydantic import SecretStr
+
+from emailcfg import activation, revisions, secrets
+from emailcfg.editing import Editing, Pending, destination, fits, understand
+from emailcfg.encryption import Destination
+from emailcfg.models import ConfigRevision, FormDraft
+from emailcfg.schema import SECRET_PATHS, EmailConfig
+from emailcfg.typed import PATHS, Values, one_service, tidy, values_of
+
+MASK = "••••••••"
+
+
+class DraftConflict(Exception):
+    """The draft was changed in another tab after this page was loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What one request says about the form. `values` holds only the fields that were sent; `secrets` the
+    secrets typed, `removed` those to remove, `version` the draft the page was made from (None: whatever)."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
+    version: int | None = None
+
+
+def load(user: AbstractBaseUser, session_key: str) -> Editing:
+    """The user's draft, or, when there is none, the active revision (else the newest) as it is."""
+    draft = FormDraft.objects.select_related("base").filter(user=user.pk).first()
+    if draft is None:
+        return _untouched(_default_base())
+    return _editing(draft, session_key)
+
+
+def _default_base() -> ConfigRevision | None:
+    return activation.current().revision or ConfigRevision.objects.first()
+
+
+def _untouched(base: ConfigRevision | None) -> Editing:
+    if base is None:
+        return Editing(None, EmailConfig(), values_of(EmailConfig()))
+    loaded = revisions.read(base)
+    return Editing(base, loaded.config, values_of(loaded.config), migrated=loaded.migrated)
+
+
+def _editing(draft: FormDraft, session_key: str) -> Editing:
+    clean = _untouched(draft.base)
+    removed = frozenset(path for path, item in draft.secrets.items() if item.get("removed"))
+    tokens = {path: item for path, item in draft.secrets.items() if "token" in item}
+    pending: dict[str, Pending] = {}
+    if tokens and draft.session_key == session_key:
+        ring = secrets.key_ring()
+        for path, item in tokens.items():
+            bound_to = Destination(**item["for"])
+            pending[path] = Pending(SecretStr(ring.decrypt(item["token"], bound_to)), bound_to)
+    return replace(
+        clean,
+        values={**clean.values, **{path: text for path, text in draft.values.items() if path in PATHS}},
+        pending=pending,
+        removed=removed,
+        lost=frozenset(tokens) - frozenset(pending),
+        version=draft.version,
+        updated_at=draft.updated_at,
+    )
+
+
+@transaction.atomic
+def store(user: AbstractBaseUser, session_key: str, typed: Typed) -> tuple[Editing, dict[str, str]]:
+    """Takes what was typed into the draft; returns the new state and the repairs made, by path.
+
+    A draft in which nothing differs any more is deleted. Raises DraftConflict when the draft moved on
+    since the page was made."""
+    row = FormDraft.objects.select_for_update().filter(user=user.pk).first()
+    before = _editing(row, session_key) if row is not None else load(user, session_key)
+    if typed.version is not None and typed.version != before.version:
+        raise DraftConflict
+    tidied = tidy({**before.values, **{path: text for path, text in typed.values.items() if path in PATHS}})
+    values = one_service(tidied.values, before.values)
+    after = replace(
+        before,
+        values=values,
+        pending=_pending(before, values, typed),
+        removed=(before.removed - frozenset(typed.secrets)) | typed.removed,
+    )
+    after = _write(user, session_key, after, unchanged_version=before.version)
+    return after, tidied.notes
+
+
+def _pending(before: Editing, values: Values, typed: Typed) -> dict[str, Pending]:
+    """Typed secrets replace earlier ones; an earlier one stays while it still fits its destination."""
+    pending = {path: held for path, held in before.pending.items() if path not in typed.removed}
+    for path, held in list(pending.items()):
+        now = destination(values, path)
+        if fits(held.bound_to, now):
+            pending[path] = Pending(held.text, now)
+    for path, text in typed.secrets.items():
+        if text and text != MASK and path in SECRET_PATHS:
+            pending[path] = Pending(SecretStr(text), destination(values, path))
+    return pending
+
+
+def _write(user: AbstractBaseUser, session_key: str, editing: Editing, *, unchanged_version: int) -> Editing:
+    changed = understand(editing).changed
+    if not changed and editing.base == _default_base():
+        FormDraft.objects.filter(user=user.pk).delete()
+        return replace(editing, version=0, lost=frozenset())
+    ring = secrets.key_ring()
+    stored: dict[str, Any] = {path: {"removed": True} for path in editing.removed}
+    for path, held in editing.pending.items():
+        token = ring.encrypt(held.text.get_secret_value(), held.bound_to)
+        stored[path] = {"token": token, "for": asdict(held.bound_to)}
+    draft, _ = FormDraft.objects.update_or_create(
+        user_id=user.pk,
+        defaults={
+            "base": editing.base,
+            "values": editing.values,
+            "secrets": stored,
+            "session_key": session_key,
+            "changed": list(changed),
+            "version": unchanged_version + 1,
+        },
+    )
+    return replace(editing, version=draft.version, updated_at=draft.updated_at, lost=frozenset())
+
+
+@transaction.atomic
+def undo(user: AbstractBaseUser, session_key: str, path: str) -> Editing:
+    """Puts one field (or secret) back to what the base revision has."""
+    editing = load(user, session_key)
+    values = dict(editing.values)
+    original = values_of(editing.base_config)
+    undone = ("smtp.enabled", "sendgrid.enabled") if path == "delivery.selected" else (path,)
+    for each in undone:
+        if each in original:
+            values[each] = original[each]
+    pending = {each: held for each, held in editing.pending.items() if each != path}
+    after = replace(editing, values=values, pending=pending, removed=editing.removed - {path})
+    return _write(user, session_key, after, unchanged_version=editing.version)
+
+
+def discard(user: AbstractBaseUser) -> None:
+    """Forgets everything the user typed and did not save."""
+    FormDraft.objects.filter(user=user.pk).delete()
+
+
+@transaction.atomic
+def load_revision(user: AbstractBaseUser, session_key: str, number: int) -> tuple[Editing, tuple[str, ...]]:
+    """Puts the values of a revision into the form, as changes to what is active now; an earlier draft is
+    replaced, so ask first. Returns the state and what bringing an older schema up changed.
+
+    The revision becomes the base: secrets of it are kept as they are. Raises RevisionGone,
+    RevisionUnreadable, NewerSchema."""
+    loaded = revisions.read(revisions.get(number))
+    draft, _ = FormDraft.objects.update_or_create(
+        user_id=user.pk,
+        defaults={
+            "base": loaded.revision,
+            "values": values_of(loaded.config),
+            "secrets": {},
+            "session_key": session_key,
+            "changed": [],
+            "version": (_version(user) or 0) + 1,
+        },
+    )
+    return _editing(draft, session_key), loaded.migrated
+
+
+def _version(user: AbstractBaseUser) -> int | None:
+    return FormDraft.objects.filter(user=user.pk).values_list("version", flat=True).first()
