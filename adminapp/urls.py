@@ -1,5 +1,29 @@
 """All addresses of the product."""
 
-from django.urls import URLPattern, URLResolver
+from allauth.account import views as account
+from django.urls import URLPattern, URLResolver, path
+from django.views.generic import RedirectView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from adminapp import health, setup, views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(pattern_name="status"), name="home"),
+    path("setup/", setup.setup, name="setup"),
+    path("status/", views.status, name="status"),
+    path("messages/", views.messages, name="messages"),
+    path("support/", views.support, name="support"),
+    path("omnibar/", views.omnibar, name="omnibar"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    # Of the account pages only these: there is no sign-up, and no mail is sent to reset a password.
+    path("accounts/login/", account.login, name="account_login"),
+    path("accounts/logout/", account.logout, name="account_logout"),
+    path("accounts/password/change/", account.password_change, name="account_change_password"),
+    path("accounts/reauthenticate/", account.reauthenticate, name="account_reauthenticate"),
+    path("accounts/inactive/", account.account_inactive, name="account_inactive"),
+]
+
+handler400 = "adminapp.errors.bad_request"
+handler403 = "adminapp.errors.forbidden"
+handler404 = "adminapp.errors.not_found"
+handler500 = "adminapp.errors.server_error"

@@ -1,0 +1,319 @@
+"""The environment variables of the product: read once, strictly, into one frozen object.
+
+Each NAME may instead be given as NAME_FILE, the path of a file that holds the value (for mounted secrets). An unknown
+name that is close to one of ours, and any value that can't be read, is refused with one sentence: a setting that is
+silently not in force is worse than a start that fails.
+"""
+
+import difflib
+import ipaddress
+import math
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import dj_database_url
+
+from emailcfg.network import DEFAULT_PORTS, Network, NetworkPolicy
+
+T = TypeVar("T")
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+NAMES = (
+    "DATA_DIR",
+    "BIND",
+    "HTTP_PORT",
+    "HTTPS_PORT",
+    "PUBLIC_BASE_URL",
+    "ALLOWED_HOSTS",
+    "TRUSTED_PROXIES",
+    "TLS_CERT_FILE",
+    "TLS_KEY_FILE",
+    "DATABASE_URL",
+    "BROKER_URL",
+    "SECRET_KEY_FILE",
+    "ENCRYPTION_KEY_FILES",
+    "FINGERPRINT_KEY_FILE",
+    "SENDGRID_API_URL",
+    "OUTBOUND_ALLOWED_NETS",
+    "OUTBOUND_ALLOWED_PORTS",
+    "SSL_CERT_FILE",
+    "RETRY_FIRST_S",
+    "LEASE_S",
+    "ATTEMPT_DEADLINE_S",
+)
+
+# Names that other programs use and that only look like a misspelling of ours.
+_OTHERS = {"HTTP_PROXY", "HTTPS_PROXY", "SSL_CERT_DIR", "DATABASE_URL_TEST"}
+_OWN_PREFIXES = ("OUTBOUND_", "EMAILCFG_", "SENDGRID_API_")
+# Single fields of the configuration pinned by the operator; their names and values are checked by the schema.
+PIN_PREFIX = "EMAILCFG__"
+
+
+class Refused(Exception):
+    """A variable that can't be used. The message is one sentence that names it and says what it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the operator decides for this installation. Times in seconds; paths absolute."""
+
+    data_dir: Path
+    bind: str
+    http_port: int
+    https_port: int
+    public_base_url: str
+    allowed_hosts: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
+    tls_cert_file: Path | None
+    tls_key_file: Path | None
+    database_url: str
+    broker_url: str | None
+    secret_key_file: Path
+    encryption_key_files: tuple[Path, ...]
+    fingerprint_key_file: Path
+    sendgrid_api_url: str | None
+    network_policy: NetworkPolicy
+    ssl_cert_file: Path | None
+    retry_first_s: float
+    lease_s: float
+    attempt_deadline_s: float
+    pins: Mapping[str, str]
+
+
+def read(environ: Mapping[str, str]) -> Environment:
+    """Raises Refused with a sentence for the operator."""
+    _refuse_unknown(environ)
+    values = _Values(environ)
+    data_dir = values.get("DATA_DIR", _path, BASE_DIR / "var")
+    https_port = values.get("HTTPS_PORT", _port, 8443)
+    http_port = values.get("HTTP_PORT", _port, 8080)
+    if http_port == https_port:
+        raise Refused(f"HTTP_PORT and HTTPS_PORT are both {http_port}; give them two different ports.")
+    public_base_url = values.get("PUBLIC_BASE_URL", _base_url, f"https://{own_name()}:{https_port}")
+    tls_cert_file = values.get("TLS_CERT_FILE", _file, None)
+    tls_key_file = values.get("TLS_KEY_FILE", _file, None)
+    _check_certificate(tls_cert_file, tls_key_file)
+    default_ports: frozenset[int] | None = DEFAULT_PORTS
+    ports = values.get("OUTBOUND_ALLOWED_PORTS", _ports, default_ports)
+    return Environment(
+        data_dir=data_dir,
+        bind=values.get("BIND", _ip_address, "0.0.0.0"),  # noqa: S104 - plain HTTP from elsewhere is only redirected
+        http_port=http_port,
+        https_port=https_port,
+        public_base_url=public_base_url,
+        allowed_hosts=values.get("ALLOWED_HOSTS", _hosts, _own_hosts(public_base_url)),
+        trusted_proxies=values.get("TRUSTED_PROXIES", _nets, ()),
+        tls_cert_file=tls_cert_file,
+        tls_key_file=tls_key_file,
+        database_url=values.get("DATABASE_URL", _database_url, f"sqlite:///{data_dir}/db.sqlite3"),
+        broker_url=values.get("BROKER_URL", _broker_url, None),
+        secret_key_file=values.get("SECRET_KEY_FILE", _path, data_dir / "keys" / "secret.key"),
+        encryption_key_files=values.get("ENCRYPTION_KEY_FILES", _paths, (data_dir / "keys" / "encryption.keys",)),
+        fingerprint_key_file=values.get("FINGERPRINT_KEY_FILE", _path, data_dir / "keys" / "fingerprint.key"),
+        sendgrid_api_url=values.get("SENDGRID_API_URL", _base_url, None),
+        network_policy=NetworkPolicy(
+            nets=values.get("OUTBOUND_ALLOWED_NETS", _nets, None),
+            ports=ports,
+        ),
+        ssl_cert_file=values.get("SSL_CERT_FILE", _file, None),
+        retry_first_s=values.get("RETRY_FIRST_S", _seconds, 60.0),
+        lease_s=values.get("LEASE_S", _seconds, 600.0),
+        attempt_deadline_s=values.get("ATTEMPT_DEADLINE_S", _seconds, 120.0),
+        pins={name: value for name, value in environ.items() if name.startswith(PIN_PREFIX)},
+    )
+
+
+def own_name() -> str:
+    """The name of this machine, for links and the certificate; `localhost` when it has none worth the name."""
+    return socket.gethostname().lower().rstrip(".") or "localhost"
+
+
+def own_addresses() -> tuple[str, ...]:
+    """The loopback addresses and those on this machine's default routes. Sends nothing and asks no name server,
+    which could hold up every start for seconds."""
+    found = {"127.0.0.1", "::1"}
+    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((elsewhere, 9))  # a datagram socket only looks the route up
+                found.add(str(probe.getsockname()[0]))
+        except OSError:
+            continue
+    return tuple(sorted(address for address in found if "%" not in address))
+
+
+class _Values:
+    """Looks a name up as NAME or NAME_FILE and parses it, with the name in every refusal."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+
+    def get(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        text = self._text(name)
+        if text is None:
+            return default
+        try:
+            return parse(text)
+        except ValueError as problem:
+            raise Refused(f"{name} {problem}") from None
+
+    def _text(self, name: str) -> str | None:
+        """An empty value counts as not given, as compose files write it for "no value"."""
+        direct = self.environ.get(name, "").strip()
+        file = self.environ.get(f"{name}_FILE", "").strip()
+        if direct and file:
+            raise Refused(f"{name} and {name}_FILE are both set; keep one of them.")
+        if not file:
+            return direct or None
+        try:
+            text = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = problem.strerror if isinstance(problem, OSError) else "it is not text in UTF-8"
+            raise Refused(f"{name}_FILE names {file}, which can't be read: {reason}.") from None
+        if not text:
+            raise Refused(f"{name}_FILE names {file}, which is empty.")
+        return text
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = {*NAMES, *(f"{name}_FILE" for name in NAMES)}
+    for name in sorted(environ):
+        if name in known or name in _OTHERS or name.startswith(PIN_PREFIX):
+            continue
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.88)
+        if close:
+            raise Refused(f"{name} is not a setting; {close[0]} is meant, or the variable has to go.")
+        if name.startswith(_OWN_PREFIXES):
+            raise Refused(f"{name} is not a setting; docs/configuration.md lists them all.")
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().resolve()
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(_path(part) for part in _list(text))
+
+
+def _file(text: str) -> Path | None:
+    path = _path(text)
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as problem:
+        raise ValueError(f"names {path}, which can't be read: {problem.strerror}.") from None
+
+
+def _integer(text: str, low: int, high: int) -> int:
+    if not (text.isascii() and text.isdigit()) or not low <= int(text[:12]) <= high:
+        raise ValueError(f"is “{text}”; it must be a whole number from {low} to {high}.")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    return _integer(text, 1, 65535)
+
+
+def _ports(text: str) -> frozenset[int] | None:
+    return None if text == "*" else frozenset(_port(part) for part in _list(text))
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 604800:
+        raise ValueError(f"is “{text}”; it must be a number of seconds above 0, at most 604800 (a week).")
+    return value
+
+
+def _ip_address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError:
+        raise ValueError(f"is “{text}”; it must be an IP address such as 127.0.0.1, 0.0.0.0 or ::.") from None
+
+
+def _nets(text: str) -> tuple[Network, ...]:
+    nets: list[Network] = []
+    for part in _list(text):
+        try:
+            nets.append(ipaddress.ip_network(part))
+        except ValueError:
+            raise ValueError(f"holds “{part}”; each entry must be a network such as 10.0.0.0/8 or fd00::/8.") from None
+    return tuple(nets)
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    for part in _list(text):
+        if any(character in part for character in "/ @") or "://" in part:
+            raise ValueError(f"holds “{part}”; each entry must be a host name alone, such as mail.example.com.")
+    return tuple(_list(text))
+
+
+def _base_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or parts.scheme not in ("http", "https") or parts.username or parts.password:
+        raise ValueError(f"is “{_without_password(text)}”; it must be a URL such as https://mail.example.com.")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(f"is “{text}”; it must end after the host and port, without a path or query.")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _database_url(text: str) -> str:
+    scheme = text.partition(":")[0]
+    if scheme not in ("sqlite", "postgres", "postgresql"):
+        raise ValueError("must start with sqlite:/// or postgresql://.")
+    try:
+        parsed = dj_database_url.parse(text)
+    except ValueError:
+        raise ValueError("can't be read; it looks like postgresql://user:password@host:5432/name.") from None
+    if not parsed.get("NAME"):
+        raise ValueError("names no database; it looks like postgresql://user:password@host:5432/name.")
+    return text
+
+
+def _broker_url(text: str) -> str:
+    if text.partition("://")[0] not in ("amqp", "amqps", "sqs", "memory") or "://" not in text:
+        raise ValueError("must start with amqp://, amqps:// (RabbitMQ) or sqs:// (Amazon SQS).")
+    return text
+
+
+def _list(text: str) -> list[str]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ValueError(f"is “{text}”; it has an empty entry between its commas.")
+    return parts
+
+
+def _without_password(text: str) -> str:
+    return "a URL with a user name or password" if "@" in text else text
+
+
+def _own_hosts(public_base_url: str) -> tuple[str, ...]:
+    """The names this installation answers to when the operator lists none."""
+    addresses = (f"[{address}]" if ":" in address else address for address in own_addresses())
+    public = urlsplit(public_base_url).hostname or ""
+    return tuple(dict.fromkeys(("localhost", own_name(), public, *addresses)))
+
+
+def _check_certificate(cert: Path | None, key: Path | None) -> None:
+    if (cert is None) != (key is None):
+        raise Refused("TLS_CERT_FILE and TLS_KEY_FILE belong together; set both or neither.")
+    if cert is not None and key is not None:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
+        except (ssl.SSLError, OSError) as problem:
+            reason = getattr(problem, "reason", None) or "not a PEM certificate with its key"
+            raise Refused(f"TLS_CERT_FILE and TLS_KEY_FILE can't be used together: {reason}.") from None

@@ -1,0 +1,126 @@
+"""What every page shows around its content: navigation, OmniBar and banners."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+
+from adminapp.templatetags.time_shown import words
+from emailcfg import activation
+from emailcfg.models import ActiveConfig, FormDraft, TestSend
+
+EMAIL_PAGE = "/configuration/email/"
+Level = Literal["ok", "warning", "error", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """A sentence on every page while something holds that a person must not forget."""
+
+    level: Level
+    text: str
+    url: str = ""
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """The system's state in a few words. `ok` only for what was proven."""
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OmniBar:
+    active_number: int | None
+    active_since: datetime | None
+    editing_number: int | None
+    unsaved_changes: int
+    badge: Badge
+    banners: tuple[Banner, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    label: str
+    url: str
+    icon: str
+    current: bool
+    children: tuple["Entry", ...] = ()
+
+
+def context(request: HttpRequest) -> dict[str, object]:
+    """The context processor. Lazy: a page without the shell costs no query."""
+    return {
+        "navigation": SimpleLazyObject(lambda: navigation(request.path)),
+        "omnibar": SimpleLazyObject(lambda: omnibar(request)),
+    }
+
+
+def navigation(path: str) -> tuple[Entry, ...]:
+    def entry(label: str, url: str, icon: str, *children: Entry, under: tuple[str, ...] = ()) -> Entry:
+        current = path.startswith((url, *under)) if not children else any(child.current for child in children)
+        return Entry(label, url, icon, current, children)
+
+    return (
+        entry("Status", reverse("status"), "activity"),
+        entry(
+            "Configuration",
+            "/configuration/",
+            "settings-2",
+            entry("Email", EMAIL_PAGE, "mail"),
+            entry("History", "/configuration/history/", "history", under=("/configuration/revisions/",)),
+        ),
+        entry("Messages", reverse("messages"), "inbox"),
+        entry("Support", reverse("support"), "life-buoy"),
+    )
+
+
+def omnibar(request: HttpRequest) -> OmniBar:
+    """What runs, what is being edited, and whether mail works as far as it was proven. Three queries."""
+    active = activation.current()
+    draft = FormDraft.objects.filter(user=request.user.pk).only("base_id", "changed").first()
+    return OmniBar(
+        active_number=active.revision_id,
+        active_since=active.activated_at,
+        editing_number=draft.base_id if draft else active.revision_id,
+        unsaved_changes=len(draft.changed) if draft else 0,
+        badge=_badge(active),
+        banners=_banners(active),
+    )
+
+
+def _badge(active: ActiveConfig) -> Badge:
+    if active.revision is None:
+        return Badge("unknown", "Not configured")
+    if not active.revision.payload.get("delivery", {}).get("selected"):
+        return Badge("warning", "No delivery service: no mail leaves")
+    proof = TestSend.objects.filter(
+        content_hash=active.revision.content_hash, finished_at__isnull=False, dry_run=False
+    ).first()
+    if proof is None:
+        return Badge("unknown", "Active, not tested yet")
+    when = f"{words((timezone.now() - (proof.finished_at or proof.started_at)).total_seconds())} ago"
+    match proof.state:
+        case TestSend.State.RECEIVED:
+            return Badge("ok", f"Mail works (test received {when})")
+        case TestSend.State.ACCEPTED:
+            return Badge("ok", f"Mail works (test accepted {when})")
+        case _:
+            return Badge("error", f"The last test failed {when}")
+
+
+def _banners(active: ActiveConfig) -> tuple[Banner, ...]:
+    general = active.revision.payload.get("general", {}) if active.revision else {}
+    banners = []
+    if general.get("suppress_all"):
+        banners.append(Banner("warning", "No mail leaves: all mail is suppressed.", EMAIL_PAGE, "Change"))
+    if general.get("divert_to"):
+        text = f"All mail is diverted to {general['divert_to']}."
+        banners.append(Banner("warning", text, EMAIL_PAGE, "Change"))
+    return tuple(banners)

@@ -1,0 +1,26 @@
+"""The hall's pages: Status, Messages and Support in their plain form, and the OmniBar as a part of a page."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+
+@require_safe
+def status(request: HttpRequest) -> HttpResponse:
+    return render(request, "adminapp/status.html")
+
+
+@require_safe
+def messages(request: HttpRequest) -> HttpResponse:
+    return render(request, "adminapp/messages.html")
+
+
+@require_safe
+def support(request: HttpRequest) -> HttpResponse:
+    return render(request, "adminapp/support.html")
+
+
+@require_safe
+def omnibar(request: HttpRequest) -> HttpResponse:
+    """The OmniBar and banners alone; pages ask for it every few seconds."""
+    return render(request, "adminapp/omnibar.html")

@@ -1,0 +1,23 @@
+// Small behaviour that every page shares.
+(() => {
+  "use strict";
+  // Says a sentence to screen readers without moving the focus.
+  const announce = (text) => {
+    const region = document.getElementById("announcements");
+    if (region) region.textContent = text;
+  };
+  document.addEventListener("announce", (event) => announce(event.detail.text ?? event.detail.value));
+
+  // The OmniBar is replaced while a person may be on it: keep the focus where it was.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target.id !== "omnibar") return;
+    // Unchanged: leave it, so that nothing flickers and screen readers stay quiet.
+    if (event.detail.xhr.responseText.trim() === event.detail.target.dataset.shown) event.detail.shouldSwap = false;
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const bar = document.getElementById("omnibar");
+    if (bar && event.detail.xhr && event.detail.target.id === "omnibar") {
+      bar.dataset.shown = event.detail.xhr.responseText.trim();
+    }
+  });
+})();

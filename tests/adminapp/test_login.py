@@ -1,0 +1,132 @@
+"""Login, logout, password change, and how long a login lasts."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+
+def log_in(client: Client, email: str = "ana@acme.example", password: str = PASSWORD) -> object:
+    return client.post("/accounts/login/", {"login": email, "password": password})
+
+
+def test_the_email_address_and_password_log_in_and_lead_to_the_status(admin_user: User, client: Client) -> None:
+    response = log_in(client)
+    assert (response.status_code, response["Location"]) == (302, "/status/")
+    assert "ana@acme.example" in client.get("/status/").content.decode()
+
+
+def test_the_address_may_be_typed_in_any_case(admin_user: User, client: Client) -> None:
+    assert log_in(client, "Ana@ACME.example").status_code == 302
+
+
+def test_a_page_asked_for_before_the_login_opens_after_it(admin_user: User, client: Client) -> None:
+    response = client.get("/support/")
+    assert response["Location"] == "/accounts/login/?next=/support/"
+    page = client.get(response["Location"])
+    assert 'name="next"' in page.content.decode()
+    done = client.post("/accounts/login/", {"login": "ana@acme.example", "password": PASSWORD, "next": "/support/"})
+    assert done["Location"] == "/support/"
+
+
+def test_the_login_leads_to_no_other_host(admin_user: User, client: Client) -> None:
+    data = {"login": "ana@acme.example", "password": PASSWORD, "next": "https://evil.example/"}
+    assert client.post("/accounts/login/", data)["Location"] == "/status/"
+
+
+def test_an_unknown_address_and_a_wrong_password_get_the_same_answer(admin_user: User) -> None:
+    unknown = log_in(Client(), email="bob@acme.example")
+    wrong = log_in(Client(), password="not the password at all")
+    texts = [
+        r.content.decode().split("notice-error")[1].split("</form>")[0].split("</div>")[0] for r in (unknown, wrong)
+    ]
+    assert texts[0] == texts[1]
+
+
+def test_guessing_is_slowed_down_by_address_and_does_not_lock_the_person_out_elsewhere(admin_user: User) -> None:
+    for _ in range(5):
+        log_in(Client(REMOTE_ADDR="127.0.0.2"), password="wrong wrong wrong")
+    blocked = log_in(Client(REMOTE_ADDR="127.0.0.2"))
+    assert "Location" not in blocked
+    assert log_in(Client(REMOTE_ADDR="127.0.0.3")).status_code == 302
+
+
+def test_logging_out_needs_a_post_and_ends_the_session(admin_client: Client) -> None:
+    assert admin_client.get("/accounts/logout/").status_code == 200
+    assert admin_client.get("/status/").status_code == 200
+    assert admin_client.post("/accounts/logout/")["Location"] == "/accounts/login/"
+    assert admin_client.get("/status/").status_code == 302
+
+
+def test_a_changed_password_keeps_this_session_and_ends_the_others(admin_user: User) -> None:
+    here, there = Client(), Client()
+    log_in(here)
+    log_in(there)
+    new = "another horse another staple"
+    data = {"oldpassword": PASSWORD, "password1": new, "password2": new}
+    assert here.post("/accounts/password/change/", data).status_code == 302
+    assert here.get("/status/").status_code == 200
+    assert there.get("/status/").status_code == 302
+    assert log_in(Client(), password=new).status_code == 302
+
+
+def test_a_new_password_must_be_good(admin_client: Client) -> None:
+    data = {"oldpassword": PASSWORD, "password1": "password1234", "password2": "password1234"}
+    assert admin_client.post("/accounts/password/change/", data).status_code == 200
+
+
+def test_a_login_ends_after_thirty_idle_minutes(admin_user: User, client: Client) -> None:
+    start = timezone.now()
+    with time_machine.travel(start, tick=False) as clock:
+        log_in(client)
+        clock.shift(timedelta(minutes=20))
+        assert client.get("/status/").status_code == 200
+        clock.shift(timedelta(minutes=20))
+        assert client.get("/status/").status_code == 200
+        clock.shift(timedelta(minutes=31))
+        assert client.get("/status/").status_code == 302
+
+
+def test_what_a_page_asks_for_by_itself_does_not_keep_a_login_alive(admin_user: User, client: Client) -> None:
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        log_in(client)
+        client.get("/status/")
+        for _ in range(4):
+            clock.shift(timedelta(minutes=7))
+            assert client.get("/omnibar/", headers={"X-Background": "1"}).status_code == 200
+        clock.shift(timedelta(minutes=7))
+        assert client.get("/status/").status_code == 302
+
+
+def test_a_login_ends_after_twelve_hours_of_work(admin_user: User, client: Client) -> None:
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        log_in(client)
+        for _ in range(12 * 4 - 1):
+            clock.shift(timedelta(minutes=15))
+            assert client.get("/status/").status_code == 200
+        clock.shift(timedelta(minutes=15))
+        assert client.get("/status/").status_code == 302
+
+
+def test_a_part_of_a_page_leads_the_whole_page_to_the_login(claimed: object, client: Client) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/status/?a=1"}
+    response = client.get("/omnibar/", headers=headers)
+    assert response.status_code == 401
+    assert response["HX-Redirect"] == "/accounts/login/?next=%2Fstatus%2F%3Fa%3D1"
+
+
+def test_a_part_that_refreshes_itself_leaves_the_page_alone(claimed: object, client: Client) -> None:
+    response = client.get("/omnibar/", headers={"HX-Request": "true", "X-Background": "1"})
+    assert response.status_code == 401
+    assert "HX-Redirect" not in response
+
+
+def test_there_is_no_sign_up(claimed: object, client: Client) -> None:
+    assert client.get("/accounts/signup/").status_code == 404
