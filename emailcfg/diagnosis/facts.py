@@ -1,0 +1,132 @@
+"""What a failure and its surroundings tell: the facts that rules ask for and that sentences name."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from emailcfg.providers.base import ErrorClass, Failure
+
+SecretShape = str  # "", "iam-secret", "app-password", "not-ascii:<position>"
+
+_IAM_SECRET = re.compile(r"^[A-Za-z0-9/+]{40}$")
+_APP_PASSWORD = re.compile(r"^[a-z]{4} ?[a-z]{4} ?[a-z]{4} ?[a-z]{4}$")
+_SES_HOST = re.compile(r"^email-smtp(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$")
+_SES_REGION = re.compile(r"in region ([a-z]{2}(?:-[a-z]+)+-\d)", re.IGNORECASE)
+_SES_IDENTITIES = re.compile(r"in region [a-z0-9-]+:\s*(.+)$", re.IGNORECASE | re.DOTALL)
+_ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+\w")
+_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+_IPV6 = re.compile(r"\[(?:IPv6:)?([0-9a-f:]*:[0-9a-f:]+)\]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known beside the failure; all of it may be missing.
+
+    `provider` is "smtp", "sendgrid" or "" (unknown). `secret_shape` comes from `secret_shape()`: the form of
+    the secret, never the secret. `learnt` holds the facts of the steps so far (certificate names, AUTH
+    mechanisms, scopes, `other_region_accepts`). `now` is this machine's clock, UTC."""
+
+    provider: str = ""
+    host: str = ""
+    port: int | None = None
+    security: str = ""
+    username: str = ""
+    sender: str = ""
+    recipient: str = ""
+    preset: str = ""
+    ehlo_name: str = ""
+    secret_shape: SecretShape = ""
+    learnt: Mapping[str, object] = field(default_factory=dict)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def secret_shape(secret: str) -> SecretShape:
+    """What a secret looks like, in a word that gives nothing of it away.
+
+    An AWS secret access key has 40 characters of base64; an app password of Google 16 letters."""
+    if _IAM_SECRET.match(secret) and not secret.isalpha():
+        return "iam-secret"
+    if _APP_PASSWORD.match(secret):
+        return "app-password"
+    odd = next((position for position, character in enumerate(secret, start=1) if not character.isascii()), 0)
+    return f"not-ascii:{odd}" if odd else ""
+
+
+def known(failure: Failure, context: Context) -> dict[str, str]:
+    """Every fact that is known, by name. An unknown fact is absent, so a rule can ask for it."""
+    text = failure.reply.text if failure.reply else failure.detail
+    facts = {
+        "host": context.host,
+        "port": str(context.port or ""),
+        "security": context.security,
+        "username": context.username,
+        "sender": context.sender,
+        "sender_domain": context.sender.rpartition("@")[2],
+        "recipient": context.recipient,
+        "ehlo": context.ehlo_name,
+        "code": str(failure.reply.code) if failure.reply else "",
+        "enhanced": failure.reply.enhanced if failure.reply else "",
+        "our_address": _our_address(text),
+        "iam_secret": _yes(context.secret_shape, "iam-secret"),
+        "in_doubt": _yes(failure.error_class, ErrorClass.IN_DOUBT),
+        "app_password": _yes(context.secret_shape, "app-password"),
+        "clock": f"{context.now:%Y-%m-%d %H:%M} UTC",
+        **_of_ses(text, context),
+    }
+    if context.secret_shape.startswith("not-ascii:"):
+        facts["secret_not_ascii"] = context.secret_shape.partition(":")[2]
+    facts.update(_learnt(context.learnt))
+    return {name: value for name, value in facts.items() if value}
+
+
+def _of_ses(text: str, context: Context) -> dict[str, str]:
+    host = _SES_HOST.match(context.host)
+    region = _SES_REGION.search(text)
+    facts = {"host_region": host.group(1) if host else "", "region": region.group(1).lower() if region else ""}
+    if host and region and facts["host_region"] != facts["region"]:
+        facts["region_differs"] = "yes"
+    listed = _SES_IDENTITIES.search(text)
+    identities = [found.lower() for found in _ADDRESS.findall(listed.group(1))] if listed else []
+    if identities:
+        facts["identities"] = ", ".join(identities)
+        if context.recipient.lower() in identities and context.sender.lower() not in identities:
+            facts["identity_is_recipient"] = "yes"
+    return facts
+
+
+def _our_address(text: str) -> str:
+    """The address a refusing server names is nearly always ours: it says whom it refuses."""
+    for found in _IPV4.findall(text):
+        if all(int(part) < 256 for part in found.split(".")):
+            return str(found)
+    six = _IPV6.search(text)
+    return six.group(1) if six else ""
+
+
+_NAMES = {  # fact: the keys under which the steps may tell it
+    "names": ("names",),
+    "expires": ("not_after",),
+    "issuer": ("issuer",),
+    "mechanisms": ("auth",),
+    "scopes": ("scopes",),
+    "size_limit": ("size",),
+    "other_region_accepts": ("other_region_accepts",),
+}
+
+
+def _learnt(learnt: Mapping[str, object]) -> dict[str, str]:
+    certificate = learnt.get("certificate")
+    learnt = {**learnt, **(certificate if isinstance(certificate, Mapping) else {})}
+    facts = {}
+    for name, keys in _NAMES.items():
+        value = next((learnt[key] for key in keys if learnt.get(key)), None)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            facts[name] = ", ".join(str(item) for item in value)
+        elif value is not None:
+            facts[name] = str(value)
+    return facts
+
+
+def _yes(value: str, wanted: str) -> str:
+    return "yes" if value == wanted else ""

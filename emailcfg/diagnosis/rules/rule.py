@@ -1,0 +1,63 @@
+"""The shape of a rule: what a failure looks like, and what to tell the administrator about it.
+
+Texts may name facts in braces (`{host}`, `{sender}`, `{our_address}`); `facts.py` lists them. Texts are
+written by us; whatever a server said reaches the page only as a fact or as raw words, never as a format.
+"""
+
+from dataclasses import dataclass
+
+from emailcfg.providers.base import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One look of a failure. Everything that is given must hold; within one field any value will do.
+
+    `words` is a regular expression searched, without regard to case, in the server's text and the local
+    cause. `hosts` is one searched in the configured host name. `facts` names facts that must be known.
+    """
+
+    stages: tuple[Stage, ...] = ()
+    codes: tuple[int, ...] = ()
+    enhanced: tuple[str, ...] = ()
+    words: str = ""
+    reasons: tuple[str, ...] = ()
+    hosts: str = ""
+    facts: tuple[str, ...] = ()
+    provider: str = ""
+
+    def weight(self, words_found: int) -> int:
+        """How much this look says when it holds; the heaviest wins. `words_found` is the length of what the
+        words found: a longer phrase says more. Words and facts say more than codes: one code stands for many
+        causes (535 above all)."""
+        return (
+            (10 + min(words_found // 3, 12)) * bool(self.words)
+            + 8 * len(self.facts)
+            + 5 * bool(self.enhanced)
+            + 4 * bool(self.hosts)
+            + 3 * bool(self.reasons)
+            + 2 * bool(self.codes)
+            + bool(self.stages)
+            + bool(self.provider)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An explanation with a stable `code`. `notes` are further sentences of the cause, each added when its
+    fact is known. `help_page` names a page as plain text; the product never links to it or opens it."""
+
+    code: str
+    title: str
+    cause: str
+    next_step: str
+    when: tuple[Match, ...]
+    help_page: str = ""
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+RESOLVE, CONNECT, GREETING, TLS = (Stage.RESOLVE,), (Stage.CONNECT,), (Stage.GREETING,), (Stage.TLS,)
+EHLO, LOGIN, KEY, SENDER = (Stage.EHLO,), (Stage.LOGIN,), (Stage.KEY,), (Stage.SENDER,)
+RECIPIENT, DATA = (Stage.RECIPIENT,), (Stage.DATA, Stage.ACCEPTED)
+OPENING = (Stage.CONNECT, Stage.GREETING)
+ENVELOPE = (Stage.SENDER, Stage.RECIPIENT, Stage.DATA, Stage.ACCEPTED)

@@ -1,0 +1,78 @@
+"""The table of rules as such: stable codes, whole sentences, and no rule that never wins."""
+
+import string
+
+import pytest
+
+from emailcfg.diagnosis.explain import Context, explain
+from emailcfg.diagnosis.rules import ALL
+from emailcfg.providers.base import ErrorClass, Failure, Reply, Stage
+from tests.emailcfg.diagnosis import samples
+from tests.emailcfg.diagnosis.samples import Sample
+
+FACTS = {"host", "port", "username", "sender", "sender_domain", "recipient", "ehlo", "our_address", "region"} | {
+    "host_region", "identities", "names", "expires", "clock", "issuer", "mechanisms", "scopes", "size_limit",
+    "secret_not_ascii",
+}  # fmt: skip
+
+
+def test_every_code_is_unique_and_a_lower_case_word() -> None:
+    codes = [rule.code for rule in ALL]
+    assert len(codes) == len(set(codes))
+    assert all(code.replace("-", "").isalnum() and code == code.lower() for code in codes)
+
+
+def test_there_are_rules_for_at_least_64_causes() -> None:
+    assert len(ALL) >= 64
+
+
+@pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.code)
+def test_every_text_is_whole_sentences(rule) -> None:  # type: ignore[no-untyped-def]
+    for text in (rule.title, rule.cause, rule.next_step, *(sentence for _, sentence in rule.notes)):
+        assert text.endswith(".")
+        assert not text[0].islower()
+        assert "!" not in text
+        assert "please" not in text.lower()
+        assert "  " not in text
+    assert rule.when
+    assert "http" not in rule.help_page  # a name and an address to read, not to follow
+
+
+@pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.code)
+def test_texts_name_only_facts_that_exist(rule) -> None:  # type: ignore[no-untyped-def]
+    always_known = {"host", "port", "username", "sender", "sender_domain", "recipient"}
+    noted = {fact for fact, _ in rule.notes}
+    asked = {fact for match in rule.when for fact in match.facts}
+    for text in (rule.title, rule.cause, rule.next_step):
+        named = {name for _, name, _, _ in string.Formatter().parse(text) if name}
+        assert named <= always_known | ({"region", "host_region"} if "region_differs" in asked else set())
+    for fact, sentence in rule.notes:
+        assert {name for _, name, _, _ in string.Formatter().parse(sentence) if name} == {fact}
+    assert noted <= FACTS
+
+
+@pytest.mark.parametrize("sample", samples.SMTP, ids=lambda sample: f"{sample.rule}-{sample.reply[:9]}")
+def test_a_reply_is_explained_by_its_own_rule(sample: Sample) -> None:
+    failure = Failure(sample.stage, ErrorClass.HOST, "refused", sample.as_reply)
+    context = Context(provider="smtp", **{"host": "mail.example.com", **sample.context})
+    assert explain(failure, context=context).code == sample.rule
+
+
+@pytest.mark.parametrize(("rule", "stage", "status", "message"), samples.HTTP)
+def test_an_http_answer_is_explained_by_its_own_rule(rule: str, stage: Stage, status: int, message: str) -> None:
+    failure = Failure(stage, ErrorClass.CONFIGURATION, "refused", Reply(status, message))
+    assert explain(failure, context=Context(provider="sendgrid", host="api.sendgrid.com")).code == rule
+
+
+@pytest.mark.parametrize(("rule", "stage", "reason"), samples.LOCAL)
+def test_a_local_cause_is_explained_by_its_own_rule(rule: str, stage: Stage, reason: str) -> None:
+    provider = "sendgrid" if rule in ("proxy-inspects-tls", "sendgrid-key-scope") else "smtp"
+    failure = Failure(stage, ErrorClass.HOST, reason)
+    assert explain(failure, context=Context(provider=provider, host="mail.example.com", port=587)).code == rule
+
+
+def test_no_rule_is_unreachable() -> None:
+    """Each rule is the winner of at least one sample; the tests above prove that it does win there."""
+    won = {sample.rule for sample in samples.SMTP}
+    won |= {row[0] for row in (*samples.HTTP, *samples.LINES, *samples.LOCAL)}
+    assert {rule.code for rule in ALL} - won == {"sendgrid-other-region", "outcome-unknown"}  # with tests of their own
