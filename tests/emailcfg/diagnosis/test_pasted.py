@@ -29,8 +29,8 @@ PASTED = [
     (
         "relay-denied",
         "Nov 23 06:12:01 mx postfix/smtp[811]: 4ABC: to=<bob@example.org>, relay=mx.example.org[203.0.113.9]:25, "
-        "delay=1, dsn=5.7.1, status=bounced (host mx.example.org[203.0.113.9] said: 554 5.7.1 <bob@example.org>: Relay access "
-        "denied (in reply to RCPT TO command))",
+        "delay=1, dsn=5.7.1, status=bounced (host mx.example.org[203.0.113.9] said: 554 5.7.1 <bob@example.org>: "
+        "Relay access denied (in reply to RCPT TO command))",
     ),
     (
         "connect-timeout",

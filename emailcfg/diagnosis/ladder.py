@@ -1,0 +1,160 @@
+"""The ladder of a test: every rung in the order this configuration really has, filled as the steps come in."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from emailcfg.diagnosis.explain import Explanation
+from emailcfg.providers.base import Stage, Step
+
+Mode = Literal["starttls", "tls", "none", "sendgrid"]
+
+_LABELS = {
+    Stage.RESOLVE: "Find the host",
+    Stage.CONNECT: "Connect",
+    Stage.GREETING: "Greeting",
+    Stage.TLS: "Encrypt (TLS)",
+    Stage.EHLO: "Introduce ourselves",
+    Stage.LOGIN: "Log in",
+    Stage.KEY: "Check the key",
+    Stage.SENDER: "Sender",
+    Stage.RECIPIENT: "Recipient",
+    Stage.DATA: "Hand over the message",
+    Stage.ACCEPTED: "Accepted",
+}
+_REACH = (Stage.RESOLVE, Stage.CONNECT)
+_MAIL = (Stage.LOGIN, Stage.SENDER, Stage.RECIPIENT, Stage.DATA, Stage.ACCEPTED)
+# TLS from the start comes before the greeting; STARTTLS after it and before the EHLO whose words count.
+_ORDER: dict[Mode, tuple[Stage, ...]] = {
+    "starttls": (*_REACH, Stage.GREETING, Stage.TLS, Stage.EHLO, *_MAIL),
+    "tls": (*_REACH, Stage.TLS, Stage.GREETING, Stage.EHLO, *_MAIL),
+    "none": (*_REACH, Stage.GREETING, Stage.EHLO, *_MAIL),
+    "sendgrid": (*_REACH, Stage.TLS, Stage.KEY, Stage.DATA, Stage.ACCEPTED),
+}
+_AFTER_A_DRY_RUN = (Stage.DATA, Stage.ACCEPTED)
+
+
+class State(StrEnum):
+    PENDING = "pending"  # not reached yet
+    RUNNING = "running"  # the one that works now
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"  # not needed, or not reached because an earlier rung failed
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One line of the ladder. `ms` is None until it ended; `words` are the server's own, or the local cause's."""
+
+    stage: Stage
+    label: str
+    state: State
+    ms: float | None = None
+    detail: str = ""
+    words: str = ""
+    explanation: Explanation | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """A step of the API's answer: `ok` is null for a rung that has no verdict."""
+        return {
+            "name": str(self.stage),
+            "label": self.label,
+            "state": str(self.state),
+            "ok": {State.OK: True, State.FAILED: False}.get(self.state),
+            "ms": None if self.ms is None else round(self.ms, 1),
+            "detail": self.detail,
+            "words": self.words,
+            "finding": self.explanation.as_json() if self.explanation else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """`ok` is None while the test runs; `summary` is one sentence for the end of it, or for now."""
+
+    rungs: tuple[Rung, ...]
+    ok: bool | None
+    ms: float
+    summary: str
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "ok": self.ok,
+            "ms": round(self.ms, 1),
+            "summary": self.summary,
+            "steps": [rung.as_json() for rung in self.rungs],
+        }
+
+
+def climb(
+    steps: Iterable[Step],
+    *,
+    mode: Mode,
+    finished: bool,
+    explanation: Explanation | None = None,
+    dry_run: bool = False,
+) -> Ladder:
+    """The whole ladder from the steps reported so far.
+
+    `explanation` belongs to the rung that failed. While not `finished`, the rung after the last one reported
+    is running. A stage reported twice (a second recipient) shows its failure if it has one, else the last. A
+    stage that this mode does not have by itself (a login asked for late) is put in where it happened."""
+    told: dict[Stage, Step] = {}
+    for step in steps:
+        if step.stage not in told or told[step.stage].ok is not False:
+            told[step.stage] = step
+    order = _placed(_ORDER[mode], list(told))
+    failed = next((stage for stage in order if stage in told and told[stage].ok is False), None)
+    over = finished or failed is not None
+    last = max((order.index(stage) for stage in told), default=-1)
+    rungs = []
+    for place, stage in enumerate(order):
+        if stage in told:
+            rungs.append(_told(told[stage], explanation if stage is failed else None))
+        elif over or place < last or (dry_run and stage in _AFTER_A_DRY_RUN):
+            why = "Not done in a dry run." if dry_run and failed is None and stage in _AFTER_A_DRY_RUN else ""
+            rungs.append(Rung(stage, _LABELS[stage], State.SKIPPED, detail=why))
+        else:
+            state = State.RUNNING if place == last + 1 else State.PENDING
+            rungs.append(Rung(stage, _LABELS[stage], state))
+    ok = None if not over else failed is None and _reached_the_end(told, mode, dry_run)
+    return Ladder(tuple(rungs), ok, sum(step.ms for step in told.values()), _summary(rungs, ok, dry_run, explanation))
+
+
+def _told(step: Step, explanation: Explanation | None) -> Rung:
+    state = {True: State.OK, False: State.FAILED, None: State.SKIPPED}[step.ok]
+    words = f"{step.reply.code} {step.reply.text}".strip() if step.reply else ""
+    if step.failure is not None:
+        words = step.failure.words
+    detail = "" if step.detail == words else step.detail  # not the same words twice
+    return Rung(step.stage, _LABELS[step.stage], state, step.ms, detail, words, explanation)
+
+
+def _placed(order: tuple[Stage, ...], told: list[Stage]) -> list[Stage]:
+    placed = list(order)
+    for place, stage in enumerate(told):
+        if stage not in placed:
+            after = told[place - 1] if place else None
+            placed.insert(placed.index(after) + 1 if after else 0, stage)
+    return placed
+
+
+def _reached_the_end(told: dict[Stage, Step], mode: Mode, dry_run: bool) -> bool:
+    """A test is only green when its last rung was: silence is not success."""
+    end = Stage.ACCEPTED if not dry_run else Stage.KEY if mode == "sendgrid" else Stage.RECIPIENT
+    return end in told and told[end].ok is True
+
+
+def _summary(rungs: list[Rung], ok: bool | None, dry_run: bool, explanation: Explanation | None) -> str:
+    if ok is None:
+        running = next((rung.label for rung in rungs if rung.state is State.RUNNING), "")
+        return f"Running: {running}." if running else "Running."
+    if ok:
+        if dry_run:
+            return "Everything works up to the message itself. No mail was sent."
+        return "The server accepted the mail. Look into the mailbox: accepted is not yet delivered."
+    if explanation:
+        return explanation.title
+    failed = next((rung.label for rung in rungs if rung.state is State.FAILED), "")
+    return f"The test failed at: {failed}." if failed else "The test ended before its last step."
