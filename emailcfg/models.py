@@ -44,6 +44,13 @@ class ConfigRevision(models.Model):
         return f"r{self.number}"
 
 
+class ActiveConfigQuerySet(models.QuerySet["ActiveConfig"]):
+    def locked(self) -> "ActiveConfig":
+        """The one row, locked until the transaction ends. Whatever adds, activates or deletes a revision takes it."""
+        self.get_or_create(singleton=1)
+        return self.select_for_update().get(singleton=1)
+
+
 class ActiveConfig(models.Model):
     """The one row that says what runs. `generation` grows with each activation; all changes go through
     `emailcfg.activation`, which compares it first."""
@@ -51,6 +58,7 @@ class ActiveConfig(models.Model):
     class Confirm(models.TextChoices):
         NONE = "none", "for good"
         PENDING = "pending", "waits for confirmation"
+        FAILED = "failed", "could not return; sending is paused"
 
     singleton = models.PositiveSmallIntegerField(primary_key=True, default=1)
     generation = models.BigIntegerField(default=0)
@@ -62,6 +70,8 @@ class ActiveConfig(models.Model):
     confirm_state = models.CharField(max_length=8, choices=Confirm, default=Confirm.NONE)
     confirm_deadline = models.DateTimeField(null=True)
     confirm_token_hash = models.CharField(max_length=64, default="")
+
+    objects = ActiveConfigQuerySet.as_manager()
 
     class Meta:
         constraints = (models.CheckConstraint(condition=Q(singleton=1), name="activeconfig_is_one_row"),)

@@ -75,12 +75,13 @@ def save(
     """Stores a new immutable revision in one transaction and returns it.
 
     The same `request_id` with the same content returns the revision it made before (a double click, a
-    repeated request). Raises DescriptionRefused, NothingChanged, RequestIdReused."""
+    repeated request). Raises DescriptionRefused, NothingChanged, RequestIdReused, RevisionGone (of the base)."""
     description = checked_description(description)
     ring = secrets.key_ring()
     digest = secrets.hash_of(config, ring)
     try:
         with transaction.atomic():
+            ActiveConfig.objects.locked()  # against a deletion of the base, whose secrets may be kept
             repeated = _repeated(request_id, digest)
             return repeated or _insert(config, base, description, actor, request_id, ring)
     except IntegrityError:  # another request with this id won the race
@@ -107,11 +108,13 @@ def _insert(
     request_id: str | None,
     ring: KeyRing,
 ) -> ConfigRevision:
-    known = read(base).config if base is not None else None
+    known = read(get(base.number)).config if base is not None else None
     sealed = secrets.seal(config, base=known, ring=ring, created_by=actor.name)
     payload = sealed.model_dump(mode="json")
     digest = secrets.content_hash(payload)
-    if base is not None and base.content_hash == digest:
+    ids = _stored_ids(sealed)
+    # Equal content in other rows repairs secrets that could not be decrypted any more, so it is a change.
+    if base is not None and known is not None and base.content_hash == digest and _stored_ids(known) == ids:
         raise NothingChanged(f"Nothing differs from r{base.number}, so no new revision was made.")
     revision = ConfigRevision.objects.create(
         schema_version=SCHEMA_VERSION,
@@ -123,7 +126,7 @@ def _insert(
         parent=base.number if base is not None else None,
         request_id=request_id or None,
     )
-    revision.secrets.set(_stored_ids(sealed))
+    revision.secrets.set(ids)
     audit.record("revision.saved", actor=actor, subject=f"r{revision.number}", description=description)
     return revision
 
@@ -172,10 +175,35 @@ def read(revision: ConfigRevision) -> Loaded:
     return Loaded(revision, config, steps)
 
 
+def derive(revision: ConfigRevision, *, request_id: str, actor: Actor) -> ConfigRevision:
+    """A new revision with the content of an older one in today's schema, for its activation; made once for each
+    `request_id`. The older one stays as it is. To be called inside a transaction that holds the lock.
+
+    Raises RevisionUnreadable, NewerSchema."""
+    earlier = ConfigRevision.objects.filter(request_id=request_id).first()
+    if earlier is not None:
+        return earlier
+    config = read(revision).config
+    payload = config.model_dump(mode="json")
+    derived = ConfigRevision.objects.create(
+        schema_version=SCHEMA_VERSION,
+        payload=payload,
+        content_hash=secrets.content_hash(payload),
+        description=f"r{revision.number} in schema {SCHEMA_VERSION}: {revision.description}"[:200],
+        author_id=actor.user.pk if actor.user is not None else None,
+        author_name=actor.name,
+        parent=revision.number,
+        request_id=request_id,
+    )
+    derived.secrets.set(_stored_ids(config))
+    audit.record("revision.migrated", actor=actor, subject=f"r{derived.number}", parent=f"r{revision.number}")
+    return derived
+
+
 @transaction.atomic
 def delete(number: int, *, actor: Actor) -> None:
     """Deletes a draft and the secrets only it had. Raises RevisionGone or RevisionInUse."""
-    ActiveConfig.objects.select_for_update().filter(singleton=1).first()  # against an activation of it right now
+    ActiveConfig.objects.locked()  # against an activation of it right now
     revision = get(number)
     if revision.activations.exists():
         raise RevisionInUse(f"r{number} was active and stays in the history. Only drafts can be deleted.")

@@ -51,7 +51,8 @@ def replace(config: EmailConfig, values: Mapping[str, SecretValue]) -> EmailConf
 def seal(config: EmailConfig, *, base: EmailConfig | None, ring: KeyRing, created_by: str) -> EmailConfig:
     """The configuration with every typed secret encrypted into a row, ready to be saved.
 
-    A secret that equals the one of `base` keeps its row, so that re-entering it changes nothing."""
+    A secret that equals the one of `base` keeps its row, so that re-entering it changes nothing; unless that
+    row can't be decrypted any more, which re-entering repairs."""
     sealed: dict[str, SecretValue] = {}
     for path in SECRET_PATHS:
         value = get(config, path)
@@ -60,7 +61,7 @@ def seal(config: EmailConfig, *, base: EmailConfig | None, ring: KeyRing, create
         destination = Destination.of(config, path)
         fingerprint = ring.fingerprint(value.get_secret_value(), destination)
         known = get(base, path) if base is not None else None
-        if isinstance(known, StoredSecret) and known.fingerprint == fingerprint:
+        if isinstance(known, StoredSecret) and known.fingerprint == fingerprint and _opens(known, destination, ring):
             sealed[path] = known
             continue
         row = Secret.objects.create(
@@ -89,6 +90,14 @@ def _open(stored: StoredSecret, destination: Destination, ring: KeyRing) -> str:
     if row is None or row.fingerprint != stored.fingerprint:
         raise SecretUndecryptable("The stored secret is missing or was altered. Enter it again.")
     return ring.decrypt(row.ciphertext, destination)
+
+
+def _opens(stored: StoredSecret, destination: Destination, ring: KeyRing) -> bool:
+    try:
+        _open(stored, destination, ring)
+    except (SecretUndecryptable, SecretMisdirected):
+        return False
+    return True
 
 
 def check(config: EmailConfig, ring: KeyRing) -> dict[str, str]:

@@ -1,0 +1,43 @@
+"""Configurations and revisions for tests, in as few words as possible."""
+
+from typing import Any
+
+from emailcfg import activation, revisions
+from emailcfg.actor import Actor
+from emailcfg.models import ActiveConfig, ConfigRevision
+from emailcfg.schema import EmailConfig
+
+ANA = Actor(name="ana@acme.com", address="192.0.2.7")
+BEN = Actor(name="ben@acme.com")
+
+
+def a_config(**changes: Any) -> EmailConfig:
+    """A valid SMTP configuration; dotted paths with __ for the dot change fields (smtp__host="x.example")."""
+    data: dict[str, Any] = {
+        "general": {"sender_email": "no-reply@acme.com", "sender_name": "Acme"},
+        "delivery": {"selected": "smtp"},
+        "smtp": {"enabled": True, "host": "smtp.acme.com", "username": "ana@acme.com", "password": "first secret"},
+        "sendgrid": {},
+    }
+    for path, value in changes.items():
+        section, name = path.split("__")
+        data[section][name] = value
+    return EmailConfig.model_validate(data)
+
+
+def no_mail() -> EmailConfig:
+    """A configuration that stops all mail."""
+    return EmailConfig.model_validate({"general": {"sender_name": "Nobody"}})
+
+
+def a_revision(config: EmailConfig | None = None, *, base: ConfigRevision | None = None, **changes: Any) -> ConfigRevision:
+    """A saved revision."""
+    return revisions.save(
+        config=config or a_config(**changes), base=base, description="A change for a test", actor=ANA
+    )
+
+
+def activated(revision: ConfigRevision, **options: Any) -> ActiveConfig:
+    """The active row after activating this revision over whatever is active."""
+    generation = activation.current().generation
+    return activation.activate(revision.number, expected_generation=generation, actor=ANA, **options).active
