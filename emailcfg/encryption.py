@@ -73,7 +73,7 @@ class KeyRing:
         """Reads the ring from files of one Fernet key a line, newest file and line first.
 
         Raises KeyRingUnusable when a file is missing, readable by others, or holds no valid key."""
-        keys = [Fernet(line) for path in key_files for line in _lines(path)]
+        keys = [_fernet(path, line) for path in key_files for line in _lines(path)]
         if not keys:
             raise KeyRingUnusable("No encryption key is configured. Restore the key files of this installation.")
         try:
@@ -120,10 +120,19 @@ class KeyRing:
         return hmac.new(self.fingerprint_key, body, hashlib.sha256).hexdigest()
 
 
+def _fernet(path: Path, line: str) -> Fernet:
+    try:
+        return Fernet(line)
+    except ValueError:
+        raise KeyRingUnusable(f"The key file {path.name} holds a line that is no key. Restore it.") from None
+
+
 def _lines(path: Path) -> list[str]:
     try:
         if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise KeyRingUnusable(f"The key file {path.name} can be read by other users. Run: chmod 600 {path}")
         return [line for line in path.read_text().splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise KeyRingUnusable(f"The key file {path.name} is not a text file of keys. Restore it.") from None
     except OSError as error:
         raise KeyRingUnusable(f"The key file {path.name} can't be read: {error.strerror}. Restore it.") from None

@@ -10,7 +10,7 @@ from emailcfg.actor import Actor
 from emailcfg.encryption import KeyRing
 from emailcfg.models import ActiveConfig, ConfigRevision, Secret
 from emailcfg.schema import SCHEMA_VERSION, SECRET_PATHS, EmailConfig, StoredSecret, field_errors
-from emailcfg.schema_migrations import upgraded
+from emailcfg.schema_migrations import UnknownSchema, upgraded
 
 
 class RevisionError(Exception):
@@ -166,9 +166,11 @@ def read(revision: ConfigRevision) -> Loaded:
             f"The stored content of r{revision.number} was altered outside this program and is not used. "
             "Restore it from a backup, or activate another revision."
         )
-    payload, steps = upgraded(revision.payload)
     try:
+        payload, steps = upgraded(revision.payload)
         config = EmailConfig.model_validate(payload)
+    except UnknownSchema as error:
+        raise RevisionUnreadable(f"r{revision.number} can't be read: {error}") from None
     except ValidationError as error:
         fields = ", ".join(field_errors(error)) or "unknown"
         raise RevisionUnreadable(f"r{revision.number} does not fit the configuration schema in: {fields}.") from None

@@ -26,13 +26,19 @@ class NewerSchema(Exception):
         self.known = known
 
 
+class UnknownSchema(Exception):
+    """The payload names no schema version that this program has ever had."""
+
+
 def upgraded(
     payload: Payload, *, steps: Mapping[int, Step] = STEPS, target: int = SCHEMA_VERSION
 ) -> tuple[Payload, tuple[str, ...]]:
     """The payload in the target schema and a sentence for each step taken; the input stays untouched.
 
-    Raises NewerSchema."""
-    version = int(payload.get("schema_version", 1))
+    Raises NewerSchema or UnknownSchema."""
+    version = payload.get("schema_version", 1)
+    if not isinstance(version, int) or (version < target and any(step not in steps for step in range(version, target))):
+        raise UnknownSchema("The payload names no schema version that this program knows.")
     if version > target:
         raise NewerSchema(version, target)
     changes = []

@@ -30,11 +30,11 @@ def no_mail() -> EmailConfig:
     return EmailConfig.model_validate({"general": {"sender_name": "Nobody"}})
 
 
-def a_revision(config: EmailConfig | None = None, *, base: ConfigRevision | None = None, **changes: Any) -> ConfigRevision:
+def a_revision(
+    config: EmailConfig | None = None, *, base: ConfigRevision | None = None, **changes: Any
+) -> ConfigRevision:
     """A saved revision."""
-    return revisions.save(
-        config=config or a_config(**changes), base=base, description="A change for a test", actor=ANA
-    )
+    return revisions.save(config=config or a_config(**changes), base=base, description="A change for a test", actor=ANA)
 
 
 def activated(revision: ConfigRevision, **options: Any) -> ActiveConfig:

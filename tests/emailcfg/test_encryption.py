@@ -89,7 +89,11 @@ def test_fingerprints_tell_equal_secrets_for_equal_destinations_apart_from_all_o
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("SMTP.Acme.com", "smtp.acme.com."), ("bücher.example", "xn--bcher-kva.example"), ("[2001:DB8::1]", "2001:db8:0::1")],
+    [
+        ("SMTP.Acme.com", "smtp.acme.com."),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("[2001:DB8::1]", "2001:db8:0::1"),
+    ],
 )
 def test_destinations_are_compared_in_normal_form(one: str, other: str) -> None:
     assert Destination.of(a_config(smtp__host=one), "smtp.password") == Destination.of(
@@ -117,7 +121,7 @@ def test_a_key_file_that_others_can_read_is_refused(key_files: Path, tmp_path: P
 
 def test_missing_and_empty_key_files_are_named(key_files: Path, tmp_path: Path) -> None:
     fingerprint = tmp_path / "keys" / "fingerprint.key"
-    with pytest.raises(KeyRingUnusable, match="gone.keys can't be read"):
+    with pytest.raises(KeyRingUnusable, match=r"gone\.keys can't be read"):
         KeyRing.read([tmp_path / "gone.keys"], fingerprint)
     with pytest.raises(KeyRingUnusable, match="No encryption key"):
         KeyRing.read([write_key_file(tmp_path / "empty.keys")], fingerprint)

@@ -1,0 +1,134 @@
+"""Payloads of older schemas are brought up one step a version; newer ones are refused."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emailcfg import activation, drafts, revisions, schema_migrations, secrets
+from emailcfg.models import Activation, ConfigRevision
+from emailcfg.schema_migrations import NewerSchema, UnknownSchema, upgraded
+from tests.emailcfg.making import ANA, a_config, a_revision, activated
+
+
+def counting_step(version: int) -> schema_migrations.Step:
+    def step(payload: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        return {**payload, "taken": [*payload.get("taken", []), version]}, f"Step {version} was taken."
+
+    return step
+
+
+STEPS = {version: counting_step(version) for version in range(1, 18)}
+
+
+@pytest.mark.parametrize("start", [17, 15, 1])
+def test_each_step_runs_once_and_in_order(start: int) -> None:
+    payload, sentences = upgraded({"schema_version": start}, steps=STEPS, target=18)
+    assert payload == {"schema_version": 18, "taken": list(range(start, 18))}
+    assert sentences == tuple(f"Step {version} was taken." for version in range(start, 18))
+
+
+def test_the_stored_payload_is_not_touched() -> None:
+    stored = {"schema_version": 16, "taken": []}
+    upgraded(stored, steps=STEPS, target=18)
+    assert stored == {"schema_version": 16, "taken": []}
+
+
+def test_todays_payload_passes_unchanged() -> None:
+    assert upgraded({"schema_version": 18, "x": 1}, steps=STEPS, target=18) == ({"schema_version": 18, "x": 1}, ())
+
+
+@given(st.integers(min_value=19, max_value=10**9))
+def test_a_newer_schema_is_refused_with_both_numbers(version: int) -> None:
+    with pytest.raises(NewerSchema) as caught:
+        upgraded({"schema_version": version}, steps=STEPS, target=18)
+    assert (caught.value.found, caught.value.known) == (version, 18)
+
+
+@pytest.mark.parametrize("version", [0, -3, "2", None, 1.5, []])
+def test_a_version_that_never_was_is_refused(version: object) -> None:
+    with pytest.raises(UnknownSchema):
+        upgraded({"schema_version": version}, steps=STEPS, target=18)
+
+
+@pytest.fixture
+def older_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schema 0 that called the sender's name `name`."""
+
+    def step(payload: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        general = dict(payload["general"])
+        general["sender_name"] = general.pop("name")
+        return {**payload, "general": general}, "The name of the sender moved to its own field."
+
+    monkeypatch.setitem(schema_migrations.STEPS, 0, step)  # type: ignore[arg-type]
+
+
+def an_older_revision() -> ConfigRevision:
+    today = a_revision()
+    general = {**today.payload["general"]}
+    general["name"] = general.pop("sender_name")
+    payload = {**today.payload, "general": general, "schema_version": 0}
+    older = ConfigRevision.objects.create(
+        schema_version=0,
+        payload=payload,
+        content_hash=secrets.content_hash(payload),
+        description="From long ago",
+        author_name="ana@acme.com",
+    )
+    older.secrets.set(today.secrets.all())
+    return older
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("older_schema")
+def test_an_older_revision_is_read_without_being_rewritten() -> None:
+    older = an_older_revision()
+    loaded = revisions.read(older)
+    assert loaded.config.general.sender_name == "Acme"
+    assert loaded.migrated == ("The name of the sender moved to its own field.",)
+    stored = revisions.get(older.number)
+    assert (stored.payload, stored.content_hash) == (older.payload, older.content_hash)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("older_schema")
+def test_activating_an_older_revision_activates_one_derived_from_it() -> None:
+    older = an_older_revision()
+    active = activated(older)
+    assert active.revision is not None
+    assert (active.revision.parent, active.revision.schema_version) == (older.number, 1)
+    assert active.revision.payload["general"]["sender_name"] == "Acme"
+    log = Activation.objects.get()
+    assert (log.kind, log.revision) == ("migrate", active.revision)
+    assert secrets.check(revisions.read(active.revision).config, secrets.key_ring()) == {}
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("older_schema")
+def test_activating_an_older_revision_again_is_the_success_without_effect_of_any_other() -> None:
+    older = an_older_revision()
+    first = activated(older)
+    again = activation.activate(older.number, expected_generation=0, actor=ANA)
+    assert not again.changed
+    assert again.active.generation == first.generation
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("older_schema")
+def test_going_back_to_an_older_revision_uses_the_derived_one_it_made_before() -> None:
+    older = an_older_revision()
+    derived = activated(older).revision
+    activated(a_revision(a_config(smtp__timeout_s=7)))
+    assert activated(older).revision == derived
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("older_schema")
+def test_an_older_revision_loads_into_the_form_with_what_changed(django_user_model: Any) -> None:
+    older = an_older_revision()
+    user = django_user_model.objects.create(username="ana")
+    editing, migrated = drafts.load_revision(user, "session", older.number)
+    assert migrated == ("The name of the sender moved to its own field.",)
+    assert editing.values["general.sender_name"] == "Acme"
+    assert revisions.get(older.number).payload == older.payload
