@@ -23,7 +23,7 @@ _SENDGRID_KEY = re.compile(r"^SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}$")
 def single_line(value: str) -> str:
     """Refuses control characters, also such as appear only when an encoded word (RFC 2047) is decoded:
     a mail program would decode it, and a line break in a header starts another header."""
-    for text in (value, _decoded(value)):
+    for text in (value, decoded(value)):
         found = _CONTROL.search(text)
         if found:
             name = "a line break" if found.group() in "\r\n" else f"the control character U+{ord(found.group()):04X}"
@@ -31,7 +31,8 @@ def single_line(value: str) -> str:
     return value
 
 
-def _decoded(value: str) -> str:
+def decoded(value: str) -> str:
+    """A header text as a mail program shows it: its encoded words (RFC 2047) decoded."""
     if "=?" not in value:
         return value
     try:

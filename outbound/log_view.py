@@ -1,0 +1,72 @@
+"""A composed mail as the log may show it: read from its final bytes, without live tokens."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any, NamedTuple
+
+# A web address, with or without its scheme: what stands after the host may let whoever reads it in.
+_URL = re.compile(r"((?:https?:)?//[^\s/?#\"'<>]+|\b(?:[a-z0-9-]+\.)+[a-z]{2,24}(?::[0-9]+)?)[/?#][^\s\"'<>]*", re.I)
+_MIME_FIELDS = ("subject", "mime-version", "content-type", "content-transfer-encoding")
+
+
+class Hidden(NamedTuple):
+    """Where a live token stands: characters `start` to `end` of the decoded `part` ("subject", "text", "html",
+    "reply_to"), and what is said in its place. A plain tuple in JSON."""
+
+    part: str
+    start: int
+    end: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogView:
+    """What may be shown of a mail. `text` and `html` are "" when the mail has no such body; `html` is what the
+    sender wrote and belongs in a sandboxed frame. `headers` leaves out the subject and the fields of MIME."""
+
+    subject: str
+    text: str
+    html: str
+    headers: tuple[tuple[str, str], ...]
+    attachments: tuple[str, ...] = ()
+
+
+def log_view(content: bytes, hidden: Iterable[Sequence[Any]] = ()) -> LogView:
+    """Reads a mail's bytes and puts "(hidden: <name>)" where a live token stands.
+
+    `hidden` is `Composed.hidden`, or the same as it comes back from JSON. Beyond that every web address is cut to its
+    host: raw mail does not say which of its links are live. A code inside raw text can't be recognised and is shown."""
+    mail = message_from_bytes(content, policy=default)
+    assert isinstance(mail, EmailMessage)  # noqa: S101 - the policy makes it so
+    spans = [Hidden(*span) for span in hidden]
+    headers = []
+    for name, value in mail.items():
+        if name.lower() not in _MIME_FIELDS:
+            shown = _masked(str(value), spans, "reply_to") if name.lower() == "reply-to" else str(value)
+            headers.append((name, _without_paths(shown)))
+    return LogView(
+        subject=_without_paths(_masked(str(mail["Subject"] or ""), spans, "subject")),
+        text=_without_paths(_masked(_body(mail, "plain"), spans, "text")),
+        html=_without_paths(_masked(_body(mail, "html"), spans, "html")),
+        headers=tuple(headers),
+        attachments=tuple(part.get_filename() or "" for part in mail.iter_attachments()),
+    )
+
+
+def _body(mail: EmailMessage, subtype: str) -> str:
+    part = mail.get_body((subtype,))
+    return str(part.get_content()).replace("\r\n", "\n") if part is not None else ""
+
+
+def _masked(body: str, spans: list[Hidden], part: str) -> str:
+    for span in sorted((span for span in spans if span.part == part), reverse=True):
+        body = f"{body[: span.start]}(hidden: {span.name}){body[span.end :]}"
+    return body
+
+
+def _without_paths(body: str) -> str:
+    return _URL.sub(r"\1/(hidden)", body)
