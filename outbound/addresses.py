@@ -3,6 +3,7 @@
 import re
 
 from emailcfg import rules
+from outbound.headers import encodable
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -20,9 +21,9 @@ def envelope_address(value: str) -> str:
     if not (_PLAIN.fullmatch(address) and len(address) <= 254):
         if not value.strip():
             raise rules.Refused("Enter an email address such as name@example.com.")
+        if not encodable(value):
+            raise rules.Refused("This address contains half a character (a lone surrogate).")
         address = rules.ascii_address(rules.address(rules.single_line(value.strip())))
-        if not address.isascii():
-            _check_utf8(address)
         if len(address.encode()) > 254:
             raise rules.Refused("An email address has at most 254 characters.")
         if address.endswith("]"):
@@ -30,10 +31,3 @@ def envelope_address(value: str) -> str:
     if "=?" in address:
         raise rules.Refused("The part before the @ contains “=?”, which mail programs take for encoded text.")
     return address
-
-
-def _check_utf8(address: str) -> None:
-    try:
-        address.encode()
-    except UnicodeEncodeError:
-        raise rules.Refused("This address contains half a character (a lone surrogate).") from None

@@ -24,11 +24,11 @@ _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_
 _FIELD_NAME = re.compile(rb"^([!-9;-~]+):", re.MULTILINE)
 
 
-def text_line(value: str) -> str:
+def text_line(value: str, *, limit: int = MAX_TEXT) -> str:
     """The text of a header as a reader is to see it: encoded words decoded, runs of spaces made one.
 
     Raises rules.Refused for control characters, also such as only decoding brings out, for encoded words
-    inside encoded words, for half a character (a lone surrogate), and for more than 998 characters."""
+    inside encoded words, for half a character (a lone surrogate), and for more than `limit` characters."""
     rules.single_line(value)
     if "=?" in value:
         value = rules.single_line(rules.decoded(value))
@@ -39,8 +39,8 @@ def text_line(value: str) -> str:
     value = value.strip(" ")
     if "  " in value:
         value = _SPACES.sub(" ", value)
-    if len(value) > MAX_TEXT:
-        raise rules.Refused(f"This has {len(value)} characters. Use at most {MAX_TEXT}.")
+    if len(value) > limit:
+        raise rules.Refused(f"This has {len(value)} characters. Use at most {limit}.")
     return value
 
 

@@ -83,7 +83,12 @@ _ALL = (
         (
             Value("login_url", "The login page", "https://app.example.com/login", Form.URL),
             Value(
-                "reset_url", "Where a new password can be set", "https://app.example.com/reset", Form.URL, False, True
+                "reset_url",
+                "Where a new password can be set",
+                "https://app.example.com/reset/Vc4nB7",
+                Form.URL,
+                False,
+                True,
             ),
             _NAME,
         ),

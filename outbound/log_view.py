@@ -1,12 +1,14 @@
 """A composed mail as the log may show it: read from its final bytes, without live tokens."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from typing import Any, NamedTuple
+
+from django.utils.html import escape
 
 # A web address, with or without its scheme: what stands after the host may let whoever reads it in.
 _URL = re.compile(r"((?:https?:)?//[^\s/?#\"'<>]+|\b(?:[a-z0-9-]+\.)+[a-z]{2,24}(?::[0-9]+)?)[/?#][^\s\"'<>]*", re.I)
@@ -55,6 +57,30 @@ def log_view(content: bytes, hidden: Iterable[Sequence[Any]] = ()) -> LogView:
         headers=tuple(headers),
         attachments=tuple(part.get_filename() or "" for part in mail.iter_attachments()),
     )
+
+
+def find_hidden(live: Mapping[str, str], *, subject: str, text: str, html: str) -> list[Hidden]:
+    """Where the live values (name to token) stand in a mail's texts; no two places overlap.
+
+    The longest token is looked for first, so that a link which contains a code is hidden as a whole."""
+    found: list[Hidden] = []
+    longest_first = sorted(live.items(), key=lambda item: len(item[1]), reverse=True)
+    for part, body in (("subject", subject), ("text", text), ("html", html)):
+        taken: list[Hidden] = []
+        for name, value in longest_first:
+            for form in {value, str(escape(value))} if part == "html" else (value,):
+                _find(part, body, name, form, taken)
+        found += sorted(taken)
+    return found
+
+
+def _find(part: str, body: str, name: str, value: str, taken: list[Hidden]) -> None:
+    start = body.find(value)
+    while start >= 0:
+        end = start + len(value)
+        if not any(span.start < end and start < span.end for span in taken):
+            taken.append(Hidden(part, start, end, name))
+        start = body.find(value, start + 1)
 
 
 def _body(mail: EmailMessage, subtype: str) -> str:

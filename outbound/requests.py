@@ -47,7 +47,7 @@ class Request:
 
     `bcc` receives and stands in no header. `reply_to_token` makes replies go to `<token>@<reply-to domain>` where
     that domain is configured. `list_unsubscribe_url` is for raw mail; a kind takes it from its context.
-    `headers` adds fields to raw mail: `X-...` and the names in `compose.EXTRA_HEADERS`."""
+    `headers` adds fields to raw mail: `X-...` and the names in `checks.EXTRA_HEADERS`."""
 
     kind: str
     to: tuple[Recipient, ...]
