@@ -1,0 +1,62 @@
+"""What servers say, treated as data: decoded, escaped, cut short, and freed of every secret that was sent."""
+
+import base64
+import re
+from urllib.parse import quote, quote_plus
+
+MAX_TEXT = 1024  # characters of a server's words that are kept
+
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
+_REMOVED = "[removed]"
+
+
+class Redactor:
+    """Replaces secrets in a text, in each form in which a server could echo them: plain, base64, the base64
+    of SASL PLAIN's `\\0user\\0password` (RFC 4616), and URL-encoded. Its repr shows nothing."""
+
+    __slots__ = ("_forms", "_pattern")
+
+    def __init__(self, *secrets: str, user: str = "") -> None:
+        forms: set[str] = set()
+        for secret in filter(None, secrets):
+            encoded = [secret.encode(), f"\0{user}\0{secret}".encode(), f"{user}\0{user}\0{secret}".encode()]
+            base64s = [base64.b64encode(raw).decode() for raw in encoded]
+            forms |= {secret, escaped(secret), quote(secret, safe=""), quote(secret), quote_plus(secret)}
+            forms |= {text.rstrip("=") for text in base64s}
+        ordered = sorted(forms, key=len, reverse=True)
+        self._forms = tuple(form.lower() for form in ordered)
+        self._pattern = re.compile("|".join(map(re.escape, ordered)) + "", re.IGNORECASE) if ordered else None
+
+    def __call__(self, text: str) -> str:
+        if self._pattern is None:
+            return text
+        lowered = text.lower()
+        if any(form in lowered for form in self._forms):
+            return self._pattern.sub(_REMOVED, text)
+        return text
+
+    def __repr__(self) -> str:
+        return "Redactor()"
+
+
+NOTHING_SECRET = Redactor()
+
+
+def escaped(text: str) -> str:
+    """`text` with everything unprintable (control characters, line separators) as \\xNN or \\uNNNN."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else (f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}") for c in text)
+
+
+def words(raw: bytes | str, redact: Redactor = NOTHING_SECRET) -> str:
+    """A server's words as they may be stored and shown: printable, without secrets, at most 1 KB."""
+    text = raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
+    text = redact(escaped(text))
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def enhanced_code(text: str) -> str:
+    """The enhanced status code (RFC 3463) that a reply's text starts with, or ""."""
+    found = _ENHANCED.match(text)
+    return found.group(1) if found else ""

@@ -1,0 +1,140 @@
+"""One SMTP connection as commands and replies: limits, timeouts and a deadline over the whole attempt.
+
+The standard library's smtplib does not fit: it hides a 421 at EHLO, makes up codes, and has timeouts for
+each read only, so that a server that drips one byte a second holds it for ever."""
+
+import socket
+import ssl
+import time
+
+from emailcfg.providers.base import Reply
+from emailcfg.providers.reply import Redactor, enhanced_code, words
+
+MAX_LINE = 8192  # bytes
+MAX_LINES = 100
+_CHUNK = 65536
+_TLS_RECORD = 16384
+_KNOWN_REPLIES = 256
+
+
+class WireError(Exception):
+    """The dialogue can't go on. `reason` is `timed_out`, `connection_lost` or `unreadable_reply`. For a
+    failed send `sent` is the number of bytes that may have left."""
+
+    def __init__(self, reason: str, detail: str, sent: int = 0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+        self.sent = sent
+
+
+class Wire:
+    """Wraps a connected socket. `timeout_s` bounds one send or one whole reply, the attempt's deadline all."""
+
+    def __init__(self, sock: socket.socket, *, timeout_s: float, deadline: float, redact: Redactor) -> None:
+        self.sock = sock
+        self.deadline = deadline  # on time.monotonic's clock
+        self._timeout_s = timeout_s
+        self._redact = redact
+        self._buffer = b""
+        self._at = 0
+        self._known: dict[bytes, Reply] = {}
+
+    def take_over(self, encrypted: ssl.SSLSocket) -> None:
+        """Goes on inside TLS. What stood in the buffer came in clear and could have been injected: it goes."""
+        self.sock = encrypted
+        self._buffer, self._at = b"", 0
+
+    def send(self, data: bytes) -> None:
+        """Sends all of `data` within the timeout."""
+        end = min(time.monotonic() + self._timeout_s, self.deadline)
+        sock, sent, total = self.sock, 0, len(data)
+        tls = isinstance(sock, ssl.SSLSocket)
+        step = _TLS_RECORD if tls else total
+        view = memoryview(data)
+        try:
+            while sent < total:
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("The server took no more data.")
+                sock.settimeout(left)
+                sent += sock.send(view[sent : sent + step])
+        except OSError as error:
+            # A plain send that fails has sent nothing; of a TLS record some may have gone.
+            raise self._broken(error, min(total, sent + step) if tls else sent) from None
+
+    def read_reply(self, *, until_deadline: bool = False) -> Reply:
+        """The next reply. `until_deadline` waits for the whole attempt's time instead of the timeout."""
+        at, buffer = self._at, self._buffer
+        end = buffer.find(b"\n", at)
+        if at + 3 < end <= at + MAX_LINE and buffer[at + 3] != 45:  # 45 is "-": one line, already here
+            line = buffer[at : end - 1] if buffer[end - 1] == 13 else buffer[at:end]
+            self._at = end + 1
+            return self._known.get(line) or self._parsed([line])
+        wait_until = self.deadline
+        if not until_deadline:
+            wait_until = min(time.monotonic() + self._timeout_s, wait_until)
+        lines = self._lines(wait_until)
+        return (len(lines) == 1 and self._known.get(lines[0])) or self._parsed(lines)
+
+    def read_lines(self) -> tuple[Reply, list[bytes]]:
+        """The next reply, and the raw text of each of its lines (an EHLO's keywords)."""
+        lines = self._lines(min(time.monotonic() + self._timeout_s, self.deadline))
+        return self._parsed(lines), [line[4:] for line in lines]
+
+    def _lines(self, wait_until: float) -> list[bytes]:
+        lines: list[bytes] = []
+        while True:
+            lines.append(self._line(wait_until))
+            if lines[-1][3:4] != b"-":
+                return lines
+            if len(lines) >= MAX_LINES:
+                raise WireError("unreadable_reply", f"The reply has more than {MAX_LINES} lines.")
+
+    def _line(self, wait_until: float) -> bytes:
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
+            if len(self._buffer) - self._at > MAX_LINE:
+                raise WireError("unreadable_reply", f"A line of the reply is longer than {MAX_LINE} bytes.")
+            self._fill(wait_until)
+        line = self._buffer[self._at : end]
+        self._at = end + 1
+        if len(line) > MAX_LINE:
+            raise WireError("unreadable_reply", f"A line of the reply is longer than {MAX_LINE} bytes.")
+        return line[:-1] if line.endswith(b"\r") else line
+
+    def _fill(self, wait_until: float) -> None:
+        left = wait_until - time.monotonic()
+        if left <= 0:
+            raise WireError("timed_out", "The server did not answer in time.")
+        try:
+            self.sock.settimeout(left)
+            data = self.sock.recv(_CHUNK)
+        except OSError as error:
+            raise self._broken(error) from None
+        if not data:
+            rest = words(self._buffer[self._at :], self._redact)
+            raise WireError("connection_lost", rest or "The server closed the connection without an answer.")
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
+
+    def _parsed(self, lines: list[bytes]) -> Reply:
+        code = lines[-1][:3]
+        if not code.isdigit() or any(line[:3] != code or line[3:4] not in (b" ", b"-", b"") for line in lines):
+            raise WireError("unreadable_reply", words(b" ".join(lines), self._redact))
+        texts = [line[4:].decode("utf-8", "replace") for line in lines]
+        enhanced = enhanced_code(texts[0])
+        if len(texts) > 1 and enhanced:  # a reply of many lines repeats the enhanced code on each
+            texts[1:] = [text.removeprefix(enhanced).strip() for text in texts[1:]]
+        reply = Reply(int(code), words(" ".join(texts).strip(), self._redact), enhanced)
+        if len(lines) == 1:
+            if len(self._known) >= _KNOWN_REPLIES:
+                self._known.clear()
+            self._known[lines[0]] = reply
+        return reply
+
+    def _broken(self, error: OSError, sent: int = 0) -> WireError:
+        reason = "timed_out" if isinstance(error, TimeoutError) else "connection_lost"
+        return WireError(reason, words(str(error), self._redact), sent)
+
+    def close(self) -> None:
+        self.sock.close()

@@ -1,0 +1,289 @@
+"""SendGrid's API over real HTTP: the key, the payload, and each answer's meaning for the queue."""
+
+import base64
+import time
+from email.message import EmailMessage
+from email.policy import SMTP
+
+import pytest
+from pydantic import SecretStr
+
+from emailcfg.providers.base import ErrorClass, Mail, SessionError, Stage, Step
+from emailcfg.providers.sendgrid import SendGridSession
+from emailcfg.schema import SendGrid
+from tests.emailcfg.providers.conftest import deliver, mail, opened
+from tests.servers.raw import RawServer
+from tests.servers.sendgrid import KEY, Answer, SendGridServer, refusal
+
+
+def session_with(server: SendGridServer, key: str = KEY, *, click_tracking: bool = False) -> SendGridSession:
+    config = SendGrid(enabled=True, api_key=SecretStr(key), click_tracking=click_tracking)
+    return SendGridSession(config, api_url=server.url, deadline_s=5)
+
+
+def rich_mail() -> Mail:
+    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
+    message["From"] = "Grüße GmbH <hello@example.com>"
+    message["To"] = "Ada <ada@example.org>"
+    message["Reply-To"] = "Token <t0ken@reply.example.com>"
+    message["Subject"] = "Bitte bestätigen ✓"
+    message["Message-ID"] = "<abc@example.com>"
+    message["List-Unsubscribe"] = "<https://example.com/u>"
+    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content("Grüße\n.dot\n")
+    message.add_alternative("<p>Grüße</p>\n", subtype="html")
+    message.add_attachment(b"\x00PDF", maintype="application", subtype="pdf", filename="rechnung.pdf")
+    message.add_attachment(b"a,b\n", maintype="text", subtype="csv", filename="data.csv")
+    return Mail(7, "hello@example.com", ("ada@example.org", "bob@example.org"), message.as_bytes())
+
+
+def test_the_payload_says_what_the_mail_says(sendgrid_server: SendGridServer) -> None:
+    session = session_with(sendgrid_server)
+    steps = opened(session)
+    assert [(step.stage, step.ok) for step in steps] == [
+        (Stage.RESOLVE, True),
+        (Stage.CONNECT, True),
+        (Stage.TLS, None),
+        (Stage.KEY, True),
+    ]
+    assert steps[-1].facts["scopes"] == ["mail.send", "sender_verification_eligible"]
+    record = deliver(session, [rich_mail()])
+    assert record.entered == [7]
+    assert record.results[0].failure is None
+    assert record.results[0].provider_id == "sg-0001"
+    assert record.results[0].reply is not None
+    assert record.results[0].reply.code == 202
+    (sent,) = sendgrid_server.sent
+    assert sent["from"] == {"email": "hello@example.com", "name": "Grüße GmbH"}
+    assert sent["reply_to"] == {"email": "t0ken@reply.example.com", "name": "Token"}
+    assert sent["subject"] == "Bitte bestätigen ✓"
+    assert sent["personalizations"] == [
+        {"to": [{"email": "ada@example.org", "name": "Ada"}]},
+        {"to": [{"email": "bob@example.org"}]},
+    ]
+    assert sent["content"] == [
+        {"type": "text/plain", "value": "Grüße\n.dot\n"},
+        {"type": "text/html", "value": "<p>Grüße</p>\n"},
+    ]
+    assert [(part["filename"], base64.b64decode(part["content"])) for part in sent["attachments"]] == [
+        ("rechnung.pdf", b"\x00PDF"),
+        ("data.csv", b"a,b\n"),
+    ]
+    assert sent["headers"] == {
+        "Message-ID": "<abc@example.com>",
+        "List-Unsubscribe": "<https://example.com/u>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        "Auto-Submitted": "auto-generated",
+    }
+    assert sent["tracking_settings"] == {
+        "click_tracking": {"enable": False, "enable_text": False},
+        "open_tracking": {"enable": False},
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "error_class", "reason", "goes_on"),
+    [
+        (refusal(401, "The provided authorization grant is invalid"), ErrorClass.CONFIGURATION, "key_refused", False),
+        (refusal(401, "Maximum credits exceeded"), ErrorClass.RATE, "quota_exceeded", False),
+        (
+            refusal(401, "Authenticated user is not authorized to send mail"),
+            ErrorClass.CONFIGURATION,
+            "key_not_permitted",
+            False,
+        ),
+        (refusal(403, "access forbidden"), ErrorClass.CONFIGURATION, "key_not_permitted", False),
+        (
+            refusal(403, "The from address does not match a verified Sender Identity."),
+            ErrorClass.SENDER,
+            "sender_not_verified",
+            True,
+        ),
+        (refusal(429, "too many requests"), ErrorClass.RATE, "rate_limited", False),
+        (refusal(400, "Bad Request"), ErrorClass.MESSAGE_HARD, "message_refused", True),
+        (refusal(413, "Payload too large"), ErrorClass.MESSAGE_HARD, "too_big", True),
+        (refusal(404, "not found"), ErrorClass.DEFECT, "request_refused", False),
+        (refusal(405, "method not allowed"), ErrorClass.DEFECT, "request_refused", False),
+        (refusal(406, "missing accept"), ErrorClass.DEFECT, "request_refused", False),
+        (refusal(415, "unsupported media type"), ErrorClass.DEFECT, "request_refused", False),
+        (refusal(500, "internal"), ErrorClass.IN_DOUBT, "server_error", False),
+        (Answer(503, b"<html>down</html>"), ErrorClass.IN_DOUBT, "server_error", False),
+        (Answer(200, b"<html>Welcome to the hotel</html>"), ErrorClass.IN_DOUBT, "unexpected_reply", False),
+        (Answer(302, b"", {"Location": "http://127.0.0.1:9/"}), ErrorClass.CONFIGURATION, "redirected", False),
+        (Answer(400, b"[" * 60000), ErrorClass.MESSAGE_HARD, "message_refused", True),
+    ],
+)
+def test_each_answer_has_its_class(
+    sendgrid_server: SendGridServer, answer: Answer, error_class: ErrorClass, reason: str, goes_on: bool
+) -> None:
+    session = session_with(sendgrid_server)
+    session.open()
+    sendgrid_server.next_answers.append(answer)
+    record = deliver(session, [mail(1, content=rich_mail().content), mail(2, content=rich_mail().content)])
+    failure = record.results[0].failure
+    assert failure is not None
+    assert (failure.error_class, failure.reason) == (error_class, reason)
+    assert failure.reply is not None
+    assert failure.reply.code == answer.status
+    assert len(failure.reply.text) <= 1024
+    assert (record.error is None) is goes_on
+    assert len(sendgrid_server.sent) == (1 if goes_on else 0)
+
+
+def test_a_limit_says_how_long_to_wait(sendgrid_server: SendGridServer) -> None:
+    def waits(headers: dict[str, str]) -> float | None:
+        session = session_with(sendgrid_server)
+        session.open()
+        sendgrid_server.next_answers.append(refusal(429, "too many requests", headers))
+        failure = deliver(session, [rich_mail()]).results[0].failure
+        assert failure is not None
+        return failure.retry_after_s
+
+    assert waits({"Retry-After": "120"}) == 120
+    reset = waits({"X-RateLimit-Reset": str(int(time.time()) + 600)})
+    assert reset is not None
+    assert 500 < reset <= 600
+    assert waits({}) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "scopes_answer", "ok", "reason"),
+    [
+        ("SG.unknown-unknown-unknown.x", None, False, "key_refused"),
+        ("SG.reader", None, False, "scope_missing"),
+        (KEY, refusal(403, "access forbidden"), None, ""),
+        (KEY, Answer(404, b"nothing here"), None, ""),
+        (KEY, refusal(500, "internal"), False, "server_error"),
+        (KEY, Answer(200, b"<html>"), False, "unexpected_reply"),
+        (KEY, Answer(200, b"[" * 60000), False, "unexpected_reply"),
+    ],
+)
+def test_the_key_is_looked_at_when_the_session_opens(
+    sendgrid_server: SendGridServer, key: str, scopes_answer: Answer | None, ok: bool | None, reason: str
+) -> None:
+    sendgrid_server.keys["SG.reader"] = ["stats.read"]
+    sendgrid_server.scopes_answer = scopes_answer
+    config = SendGrid.model_construct(enabled=True, api_key=SecretStr(key), region="global", click_tracking=False)
+    session = SendGridSession(config, api_url=sendgrid_server.url, deadline_s=5)
+    step = opened(session)[-1]
+    session.close()
+    assert (step.stage, step.ok) == (Stage.KEY, ok)
+    assert (step.failure.reason if step.failure else "") == reason
+    if reason == "scope_missing":
+        assert step.facts["scopes"] == ["stats.read"]
+
+
+def test_an_answer_that_repeats_the_key_is_shown_without_it(sendgrid_server: SendGridServer) -> None:
+    session = session_with(sendgrid_server)
+    session.open()
+    sendgrid_server.next_answers.append(refusal(400, f"Bad header Authorization: Bearer {KEY}\r\nnext"))
+    failure = deliver(session, [rich_mail()]).results[0].failure
+    assert failure is not None
+    assert KEY not in failure.words
+    assert failure.words == "400 Bad header Authorization: Bearer [removed]\\x0d\\x0anext"
+    assert KEY not in repr(session)
+
+
+def test_a_probe_sends_nothing(sendgrid_server: SendGridServer) -> None:
+    session = session_with(sendgrid_server)
+    session.open()
+    steps: list[Step] = []
+    sendgrid_server.next_answers.append(Answer(200, b""))
+    session.probe(rich_mail(), steps.append)
+    session.close()
+    assert [(step.stage, step.ok) for step in steps] == [
+        (Stage.SENDER, None),
+        (Stage.RECIPIENT, None),
+        (Stage.DATA, True),
+    ]
+    assert sendgrid_server.sent == []
+
+
+def _raw_api(after_request: bytes, *, silent: bool = False) -> RawServer:
+    """Answers the scopes properly, and mail/send with raw bytes and the end of the connection, or with silence."""
+    scopes = b'{"scopes": ["mail.send"]}'
+    requests = 0
+
+    def handle(connection: object) -> None:
+        nonlocal requests
+        stream = connection.makefile("rb")  # type: ignore[attr-defined]
+        with stream:
+            while line := stream.readline():
+                length = 0
+                while (header := stream.readline().strip().lower()) != b"":
+                    if header.startswith(b"content-length:"):
+                        length = int(header.split(b":")[1])
+                stream.read(length)
+                if line.startswith(b"GET"):
+                    connection.sendall(  # type: ignore[attr-defined]
+                        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(scopes), scopes)
+                    )
+                    continue
+                requests += 1
+                connection.sendall(after_request)  # type: ignore[attr-defined]
+                if silent:
+                    server.stopping.wait()
+                return
+
+    server = RawServer(handle)
+    return server
+
+
+@pytest.mark.parametrize(
+    ("bytes_back", "silent"),
+    [(b"", False), (b"", True), (b"SSH-2.0-OpenSSH\r\n\r\n", False), (b"HTTP/1.1 2", False)],
+    ids=["drop", "silence", "garbage", "cut short"],
+)
+def test_no_readable_answer_leaves_the_mail_in_doubt(bytes_back: bytes, silent: bool) -> None:
+    with _raw_api(bytes_back, silent=silent) as server:
+        config = SendGrid(enabled=True, api_key=SecretStr(KEY))
+        session = SendGridSession(config, api_url=f"http://127.0.0.1:{server.port}", deadline_s=1)
+        session.open()
+        record = deliver(session, [rich_mail(), mail(8, content=rich_mail().content)])
+    assert record.entered == [7]
+    assert [result.mail.id for result in record.results] == [7]
+    failure = record.results[0].failure
+    assert failure is not None
+    assert failure.error_class is ErrorClass.IN_DOUBT
+    assert record.error is not None
+    assert record.error.failure.error_class is ErrorClass.HOST
+
+
+def test_an_answer_that_drips_ends_at_the_deadline() -> None:
+    def drip(connection: object) -> None:
+        while True:
+            connection.sendall(b"X")  # type: ignore[attr-defined]
+            if server.stopping.wait(0.02):
+                return
+
+    with RawServer(drip) as server:
+        config = SendGrid(enabled=True, api_key=SecretStr(KEY))
+        session = SendGridSession(config, api_url=f"http://127.0.0.1:{server.port}", deadline_s=0.3)
+        with pytest.raises(SessionError) as raised:
+            session.open()
+    assert raised.value.failure.stage is Stage.KEY
+    assert raised.value.failure.reason == "timed_out"
+
+
+def test_a_connection_the_server_closed_while_idle_is_made_again(sendgrid_server: SendGridServer) -> None:
+    session = session_with(sendgrid_server)
+    session.open()
+    http = session._http
+    assert http is not None
+    sendgrid_server.next_answers.append(Answer(202, b"", {"Connection": "close", "X-Message-Id": "last"}))
+    record = deliver(session, [rich_mail(), rich_mail()])
+    assert [result.failure for result in record.results] == [None, None]
+    assert [result.provider_id for result in record.results] == ["last", "sg-0001"]
+
+
+def test_a_refused_connection_is_the_hosts() -> None:
+    with RawServer(lambda connection: None) as server:
+        port = server.port
+    session = SendGridSession(
+        SendGrid(enabled=True, api_key=SecretStr(KEY)), api_url=f"http://127.0.0.1:{port}", deadline_s=2
+    )
+    with pytest.raises(SessionError) as raised:
+        session.open()
+    assert (raised.value.failure.stage, raised.value.failure.reason) == (Stage.CONNECT, "connection_refused")
+    assert raised.value.failure.error_class is ErrorClass.HOST
