@@ -1,7 +1,7 @@
 """All addresses of the product."""
 
 from allauth.account import views as account
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from adminapp import health, setup, views
@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("status/", views.status, name="status"),
     path("messages/", views.messages, name="messages"),
     path("support/", views.support, name="support"),
+    path("", include("emailcfg.urls")),
     path("omnibar/", views.omnibar, name="omnibar"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

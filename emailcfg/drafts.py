@@ -4,6 +4,7 @@ A draft survives reloads, a second tab and a lapsed session. Secrets in it are e
 session that typed them, and are bound to the destination as far as it had been typed by then.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -14,9 +15,10 @@ from pydantic import SecretStr
 
 from emailcfg import activation, revisions, secrets
 from emailcfg.editing import Editing, Pending, destination, fits, understand
-from emailcfg.encryption import Destination
+from emailcfg.encryption import Destination, SecretUnavailable
 from emailcfg.models import ConfigRevision, FormDraft
 from emailcfg.schema import SECRET_PATHS, EmailConfig
+from emailcfg.schema_migrations import NewerSchema
 from emailcfg.typed import PATHS, Values, one_service, tidy, values_of
 
 MASK = "••••••••"
@@ -52,7 +54,10 @@ def _default_base() -> ConfigRevision | None:
 def _untouched(base: ConfigRevision | None) -> Editing:
     if base is None:
         return Editing(None, EmailConfig(), values_of(EmailConfig()))
-    loaded = revisions.read(base)
+    try:
+        loaded = revisions.read(base)
+    except (revisions.RevisionUnreadable, NewerSchema) as error:
+        return Editing(base, EmailConfig(), values_of(EmailConfig()), problem=str(error))
     return Editing(base, loaded.config, values_of(loaded.config), migrated=loaded.migrated)
 
 
@@ -62,24 +67,25 @@ def _editing(draft: FormDraft, session_key: str) -> Editing:
     tokens = {path: item for path, item in draft.secrets.items() if "token" in item}
     pending: dict[str, Pending] = {}
     if tokens and draft.session_key == session_key:
-        ring = secrets.key_ring()
         for path, item in tokens.items():
             bound_to = Destination(**item["for"])
-            pending[path] = Pending(SecretStr(ring.decrypt(item["token"], bound_to)), bound_to)
+            with contextlib.suppress(SecretUnavailable):  # then it counts as lost, and is asked for again
+                pending[path] = Pending(SecretStr(secrets.key_ring().decrypt(item["token"], bound_to)), bound_to)
     return replace(
         clean,
         values={**clean.values, **{path: text for path, text in draft.values.items() if path in PATHS}},
         pending=pending,
         removed=removed,
+        repairs=draft.repairs,
         lost=frozenset(tokens) - frozenset(pending),
         version=draft.version,
-        updated_at=draft.updated_at,
+        started_at=draft.started_at,
     )
 
 
 @transaction.atomic
-def store(user: AbstractBaseUser, session_key: str, typed: Typed) -> tuple[Editing, dict[str, str]]:
-    """Takes what was typed into the draft; returns the new state and the repairs made, by path.
+def store(user: AbstractBaseUser, session_key: str, typed: Typed) -> Editing:
+    """Takes what was typed into the draft and returns the new state.
 
     A draft in which nothing differs any more is deleted. Raises DraftConflict when the draft moved on
     since the page was made."""
@@ -94,9 +100,12 @@ def store(user: AbstractBaseUser, session_key: str, typed: Typed) -> tuple[Editi
         values=values,
         pending=_pending(before, values, typed),
         removed=(before.removed - frozenset(typed.secrets)) | typed.removed,
+        repairs={
+            **{path: repair for path, repair in before.repairs.items() if values[path] == repair[0]},
+            **{path: [values[path], sentence] for path, sentence in tidied.notes.items()},
+        },
     )
-    after = _write(user, session_key, after, unchanged_version=before.version)
-    return after, tidied.notes
+    return _write(user, session_key, after, unchanged_version=before.version)
 
 
 def _pending(before: Editing, values: Values, typed: Typed) -> dict[str, Pending]:
@@ -117,10 +126,9 @@ def _write(user: AbstractBaseUser, session_key: str, editing: Editing, *, unchan
     if not changed and editing.base == _default_base():
         FormDraft.objects.filter(user=user.pk).delete()
         return replace(editing, version=0, lost=frozenset())
-    ring = secrets.key_ring()
     stored: dict[str, Any] = {path: {"removed": True} for path in editing.removed}
     for path, held in editing.pending.items():
-        token = ring.encrypt(held.text.get_secret_value(), held.bound_to)
+        token = secrets.key_ring().encrypt(held.text.get_secret_value(), held.bound_to)
         stored[path] = {"token": token, "for": asdict(held.bound_to)}
     draft, _ = FormDraft.objects.update_or_create(
         user_id=user.pk,
@@ -130,10 +138,11 @@ def _write(user: AbstractBaseUser, session_key: str, editing: Editing, *, unchan
             "secrets": stored,
             "session_key": session_key,
             "changed": list(changed),
+            "repairs": dict(editing.repairs),
             "version": unchanged_version + 1,
         },
     )
-    return replace(editing, version=draft.version, updated_at=draft.updated_at, lost=frozenset())
+    return replace(editing, version=draft.version, started_at=draft.started_at, lost=frozenset())
 
 
 @transaction.atomic
@@ -142,7 +151,7 @@ def undo(user: AbstractBaseUser, session_key: str, path: str) -> Editing:
     editing = load(user, session_key)
     values = dict(editing.values)
     original = values_of(editing.base_config)
-    undone = ("smtp.enabled", "sendgrid.enabled") if path == "delivery.selected" else (path,)
+    undone = ("smtp.enabled", "sendgrid.enabled") if path.endswith(".enabled") else (path,)
     for each in undone:
         if each in original:
             values[each] = original[each]
@@ -154,6 +163,12 @@ def undo(user: AbstractBaseUser, session_key: str, path: str) -> Editing:
 def discard(user: AbstractBaseUser) -> None:
     """Forgets everything the user typed and did not save."""
     FormDraft.objects.filter(user=user.pk).delete()
+
+
+def unsaved_changes(user: AbstractBaseUser) -> int:
+    """How many fields of the user's form differ from what they started from."""
+    changed = FormDraft.objects.filter(user=user.pk).values_list("changed", flat=True).first()
+    return len(changed or [])
 
 
 @transaction.atomic
@@ -172,6 +187,7 @@ def load_revision(user: AbstractBaseUser, session_key: str, number: int) -> tupl
             "secrets": {},
             "session_key": session_key,
             "changed": [],
+            "repairs": {},
             "version": (_version(user) or 0) + 1,
         },
     )

@@ -31,10 +31,12 @@ class Editing:
     values: Values
     pending: Mapping[str, Pending] = field(default_factory=dict)
     removed: frozenset[str] = frozenset()
+    repairs: Mapping[str, list[str]] = field(default_factory=dict)  # path -> [repaired text, sentence]
     lost: frozenset[str] = frozenset()  # secrets typed in a session that has ended
     version: int = 0
-    updated_at: datetime | None = None
+    started_at: datetime | None = None
     migrated: tuple[str, ...] = ()
+    problem: str = ""  # why the base can't be read; the form then starts empty
 
 
 @dataclass(frozen=True, slots=True)

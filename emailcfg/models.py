@@ -7,6 +7,7 @@ together with its `Activation`; a revision carries no flag (design.md section 2)
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 
 class Secret(models.Model):
@@ -118,7 +119,9 @@ class FormDraft(models.Model):
     secrets = models.JSONField(default=dict)  # path -> {"token", "fingerprint"}, encrypted
     session_key = models.CharField(max_length=64, default="")  # the session that typed the secrets
     changed = models.JSONField(default=list)  # the paths that differ from the base, for the OmniBar
+    repairs = models.JSONField(default=dict)  # path -> [repaired text, sentence], shown while the text stands
     version = models.PositiveIntegerField(default=1)  # grows with every write, so a second tab notices
+    started_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:

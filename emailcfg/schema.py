@@ -105,7 +105,7 @@ class Smtp(_Section):
         "", title="CA certificate", max_length=65536
     )
     ehlo_hostname: Host = Field("", title="EHLO name", max_length=253)
-    timeout_s: int = Field(30, title="Timeout", ge=1, le=300)
+    timeout_s: int = Field(30, title="Timeout in seconds", ge=1, le=300)
     max_connections: int = Field(5, title="Parallel connections", ge=1, le=50)
     rate_limit_per_minute: int | None = Field(None, title="Messages per minute", ge=1, le=1_000_000)
 

@@ -20,4 +20,14 @@
       bar.dataset.shown = event.detail.xhr.responseText.trim();
     }
   });
+
+  // A dialog that arrives opens itself; its Cancel button, Escape and a click beside it close it.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const dialog = event.detail.target.querySelector?.("dialog[data-open]");
+    if (dialog && !dialog.open) dialog.showModal();
+  });
+  document.addEventListener("click", (event) => {
+    const dialog = event.target.closest("dialog");
+    if (dialog && (event.target === dialog || event.target.closest("[data-close]"))) dialog.close();
+  });
 })();

@@ -1,0 +1,37 @@
+"""The pane's fields: `{% field pane "smtp__host" %}`, `{% service_switch pane "smtp" %}`, `{{ mapping|value:key }}`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms, template
+
+from emailcfg.views.fields import PaneView
+
+register = template.Library()
+
+
+@register.filter
+def value(mapping: Mapping[str, Any], key: str) -> Any:
+    """An entry of a mapping by a key that templates can't write as an attribute."""
+    return mapping.get(key, "")
+
+
+@register.inclusion_tag("emailcfg/field.html")
+def field(pane: PaneView, name: str) -> dict[str, Any]:
+    """One field with its label, control, help and note."""
+    bound = pane.form[name]
+    help_id = f"{bound.id_for_label}_helptext " if bound.help_text else ""
+    return {
+        "field": bound,
+        "note": pane.notes[name],
+        "is_switch": isinstance(bound.field, forms.BooleanField),
+        "control": "form-select" if isinstance(bound.field.widget, forms.Select) else "form-control",
+        "described": f"{help_id}note-{name}",
+        "oob": False,
+    }
+
+
+@register.inclusion_tag("emailcfg/service_switch.html")
+def service_switch(pane: PaneView, service: str) -> dict[str, Any]:
+    """The on/off switch in a service's header."""
+    return {"service": pane.services[service], "note": pane.notes[f"{service}__enabled"], "oob": False}

@@ -1,0 +1,14 @@
+"""Addresses of the configuration."""
+
+from django.urls import path
+
+from emailcfg.views import pane, save
+
+urlpatterns = [
+    path("configuration/email/", pane.pane, name="email-pane"),
+    path("configuration/email/draft/", pane.draft, name="email-draft"),
+    path("configuration/email/discard/", pane.discard, name="email-discard"),
+    path("configuration/email/load/<int:number>/", pane.load_revision, name="email-load"),
+    path("configuration/email/save/dialog/", save.dialog, name="email-save-dialog"),
+    path("configuration/email/save/", save.save, name="email-save"),
+]

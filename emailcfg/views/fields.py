@@ -1,0 +1,194 @@
+"""What the pane shows of each field: its control, its note (error, repair, changed) and the headers' one line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from django.forms import BoundField
+
+from emailcfg import drafts, secrets
+from emailcfg.editing import Editing, SecretState, Understood, understand
+from emailcfg.forms import SECRET_NAMES, EmailForm, SecretsForm, form_for, name_of
+from emailcfg.models import Secret
+from emailcfg.providers import ses
+from emailcfg.schema import SECRET_PATHS, EmailConfig, StoredSecret, walk
+from emailcfg.typed import PATHS, SERVICES, SWITCHES, missing, values_of
+
+TITLES = {path: title for path, title, _ in walk(EmailConfig())}
+SERVICE_TITLES = {"smtp": "SMTP", "sendgrid": "SendGrid"}
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What stands below a field: an error, a repair that was made, and whether it differs from the base."""
+
+    path: str
+    error: str = ""
+    repair: str = ""
+    changed: bool = False
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.path]
+
+    @property
+    def name(self) -> str:
+        return name_of(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretView:
+    """A secret field: never its value, only how it stands, since when and by whom."""
+
+    path: str
+    field: BoundField
+    state: SecretState
+    stored: Secret | None = None
+    mask: str = drafts.MASK
+
+    @property
+    def is_set(self) -> bool:
+        return self.state.state in ("stored", "typed")
+
+    @property
+    def name(self) -> str:
+        return name_of(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """The header of one service's accordion."""
+
+    name: str
+    title: str
+    on: bool
+    summary: str
+    missing: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class PaneView:
+    """Everything the pane's templates show."""
+
+    editing: Editing
+    understood: Understood
+    form: EmailForm
+    notes: Mapping[str, Note]
+    secrets: Mapping[str, SecretView]
+    services: Mapping[str, ServiceView]
+    offer_conversion: bool = False  # an AWS secret was typed where its SMTP password belongs
+    converted: str = ""
+
+    @property
+    def change_count(self) -> int:
+        return len(self.understood.changed)
+
+    @property
+    def stops_all_mail(self) -> bool:
+        return not any(service.on for service in self.services.values())
+
+
+def pane_view(
+    editing: Editing,
+    *,
+    refused: Mapping[str, str] | None = None,
+    converted: str = "",
+    strict: bool = False,
+) -> PaneView:
+    """The view of the form's state. `strict` also shows errors of fields that are still empty, as a save or a
+    test does; while typing, what is missing stands in the service's header instead. `refused` holds typed
+    secrets that were not taken in, by path, with the reason."""
+    understood = understand(editing)
+    if refused:
+        errors = {**understood.errors, **{path: [sentence] for path, sentence in refused.items()}}
+        understood = replace(understood, config=None, errors=errors)
+    return PaneView(
+        editing=editing,
+        understood=understood,
+        form=form_for(editing.values),
+        notes=_notes(editing, understood, strict, frozenset(refused or ())),
+        secrets=_secrets(editing, understood),
+        services={name: _service(name, editing, understood) for name in SERVICES},
+        offer_conversion="smtp.password" in (refused or {}),
+        converted=converted,
+    )
+
+
+def _notes(editing: Editing, understood: Understood, strict: bool, refused: frozenset[str]) -> dict[str, Note]:
+    changed = [*understood.changed, *(_switched(editing) if "delivery.selected" in understood.changed else [])]
+    notes = {}
+    for path in (*PATHS, *SECRET_PATHS):
+        sentences = understood.errors.get(path, [])
+        typed = bool(editing.values.get(path)) or understood.secrets.get(path, SecretState("none")).state != "none"
+        notes[name_of(path)] = Note(
+            path,
+            error=sentences[0] if sentences and (strict or typed or path in refused) else "",
+            repair=editing.repairs[path][1] if path in editing.repairs else "",
+            changed=path in changed,
+        )
+    return notes
+
+
+def _switched(editing: Editing) -> list[str]:
+    """The one switch that carries the mark when the delivery service changed."""
+    before = values_of(editing.base_config)
+    switches = [f"{name}.enabled" for name in SERVICES]
+    turned_on = [path for path in switches if editing.values[path] and not before[path]]
+    return turned_on or [path for path in switches if editing.values[path] != before[path]]
+
+
+def _secrets(editing: Editing, understood: Understood) -> dict[str, SecretView]:
+    form = SecretsForm()
+    values = {path: secrets.get(editing.base_config, path) for path in SECRET_PATHS}
+    ids = [value.secret for value in values.values() if isinstance(value, StoredSecret)]
+    rows = Secret.objects.in_bulk(ids) if ids else {}
+    views = {}
+    for path, name in zip(SECRET_PATHS, SECRET_NAMES, strict=True):
+        value = values[path]
+        row = rows.get(value.secret) if isinstance(value, StoredSecret) else None
+        views[name] = SecretView(path, form[name], understood.secrets[path], row)
+    return views
+
+
+def _service(name: str, editing: Editing, understood: Understood) -> ServiceView:
+    on = bool(editing.values[f"{name}.enabled"])
+    lacking = missing(understood.errors, editing.values, name) if on else []
+    return ServiceView(
+        name=name,
+        title=SERVICE_TITLES[name],
+        on=on,
+        summary=_smtp_summary(editing.values) if name == "smtp" else _sendgrid_summary(editing, understood),
+        missing=lacking,
+    )
+
+
+def _smtp_summary(values: Mapping[str, str]) -> str:
+    if not values["smtp.host"]:
+        return "not configured"
+    words = {"starttls": "STARTTLS", "tls": "TLS from the start", "none": "no encryption"}
+    login = f" · as {values['smtp.username']}" if values["smtp.username"] else " · no login"
+    return f"{values['smtp.host']}:{values['smtp.port']} · {words.get(values['smtp.security'], '?')}{login}"
+
+
+def _sendgrid_summary(editing: Editing, understood: Understood) -> str:
+    if understood.secrets["sendgrid.api_key"].state == "none":
+        return "not configured"
+    return "API key set · EU region" if editing.values["sendgrid.region"] == "eu" else "API key set · global region"
+
+
+def ses_region(values: Mapping[str, str]) -> str:
+    """The region that the SMTP host names, "" when it is no host of Amazon SES."""
+    return ses.region_of(values["smtp.host"]) or ""
+
+
+def shown_values(values: Mapping[str, str], posted: Mapping[str, str]) -> dict[str, str | bool]:
+    """The fields that hold something else now than what the browser sent, for the browser to show: by field
+    name, switches as booleans."""
+    shown: dict[str, str | bool] = {}
+    for path, text in values.items():
+        name = name_of(path)
+        if path in SWITCHES:
+            if bool(text) != bool(posted.get(name)):
+                shown[name] = bool(text)
+        elif text.replace("\r\n", "\n") != posted.get(name, "").replace("\r\n", "\n"):
+            shown[name] = text
+    return shown

@@ -1,0 +1,143 @@
+"""Saving what the form shows as a revision, and activating it in the same transaction."""
+
+import uuid
+from dataclasses import dataclass, field
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+from django_htmx.http import HttpResponseClientRedirect
+
+from emailcfg import activation, diff, drafts, revisions
+from emailcfg.drafts import DraftConflict
+from emailcfg.encryption import SecretUnavailable
+from emailcfg.forms import SECRET_NAMES, name_of
+from emailcfg.models import ActiveConfig, ConfigRevision
+from emailcfg.requests import actor_of, session_key, user_of
+from emailcfg.schema import EmailConfig, walk
+from emailcfg.views.fields import PaneView, pane_view
+from emailcfg.views.pane import context, state_response, store_posted
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """What others did since this form was started: revisions saved, another one activated."""
+
+    saved: list[ConfigRevision] = field(default_factory=list)
+    active: ConfigRevision | None = None
+    changes: list[diff.Change] = field(default_factory=list)
+    both: frozenset[str] = frozenset()  # paths that they and this form changed
+
+
+@sensitive_post_parameters(*SECRET_NAMES)
+@require_POST
+def dialog(request: HttpRequest) -> HttpResponse:
+    """The save dialog for what the form shows now, or the fields to mend first."""
+    try:
+        view = store_posted(request, strict=True)
+    except DraftConflict:
+        return render(request, "emailcfg/draft_conflict.html", {"oob": True})
+    except SecretUnavailable as error:
+        return render(request, "emailcfg/draft_problem.html", {"oob": True, "sentence": str(error)})
+    if "form" not in request.POST:
+        return render(request, "emailcfg/save_dialog.html", _dialog_context(view, {}))
+    extra = _dialog_context(view, {})
+    response = state_response(request, view)
+    response.content += render(request, "emailcfg/save_dialog.html", {**context(view), **extra}).content
+    return response
+
+
+def _dialog_context(view: PaneView, given: dict[str, str], error: str = "") -> dict[str, object]:
+    config, active = view.understood.config, activation.current()
+    titles = {path: title for path, title, _ in walk(EmailConfig())}
+    return {
+        "pane": view,
+        "to_mend": [
+            (name_of(path), titles.get(path, path), sentences[0]) for path, sentences in view.understood.errors.items()
+        ],
+        "changes": diff.compare(view.editing.base_config, config) if config is not None else [],
+        "stops": config is not None and activation.stops_all_mail(config),
+        "meanwhile": _meanwhile(view, active),
+        "newest": ConfigRevision.objects.values_list("number", flat=True).first() or 0,
+        "generation": active.generation,
+        "request_id": given.get("request_id") or uuid.uuid4().hex,
+        "description": given.get("description", ""),
+        "error": error,
+    }
+
+
+def _meanwhile(view: PaneView, active: ActiveConfig) -> Meanwhile | None:
+    base = view.editing.base
+    if base is None or view.editing.version == 0:
+        return None
+    since = view.editing.started_at
+    saved = list(ConfigRevision.objects.filter(number__gt=base.number, created_at__gt=since)[:5])
+    is_later = active.activated_at is not None and since is not None and active.activated_at > since
+    moved = active.revision if is_later and active.revision_id != base.number else None
+    other = moved or (saved[0] if saved else None)
+    if other is None:
+        return None
+    try:
+        changes = diff.compare(view.editing.base_config, revisions.read(other).config)
+    except revisions.RevisionUnreadable:
+        changes = []
+    both = frozenset(change.path for change in changes) & frozenset(view.understood.changed)
+    return Meanwhile(saved, moved, changes, both)
+
+
+@require_POST
+def save(request: HttpRequest) -> HttpResponse:
+    """Saves the draft as a revision (`act=save`), or saves and activates it (`act=activate`): all or nothing."""
+    user, key = user_of(request), session_key(request)
+    earlier = ConfigRevision.objects.filter(request_id=request.POST.get("request_id") or None).first()
+    if earlier is not None:  # a double click, or a repeat after a lost answer
+        return _done(request, earlier)
+    view = pane_view(drafts.load(user, key), strict=True)
+    config = view.understood.config
+    if config is None:
+        return render(request, "emailcfg/save_dialog.html", _dialog_context(view, request.POST.dict()))
+    newest = ConfigRevision.objects.values_list("number", flat=True).first() or 0
+    if request.POST.get("newest") != str(newest):
+        return _again(request, view, "Another revision was saved while this dialog was open. Look again, then save.")
+    try:
+        revision = _save(request, view, config)
+    except (revisions.RevisionError, activation.ActivationError, SecretUnavailable) as error:
+        return _again(request, view, str(error))
+    drafts.discard(user)
+    return _done(request, revision)
+
+
+def _done(request: HttpRequest, revision: ConfigRevision) -> HttpResponse:
+    activated = request.POST.get("act") == "activate"
+    outcome = "saved and active" if activated else "saved. It is a draft until you activate it"
+    messages.success(request, f"r{revision.number} “{revision.description}” is {outcome}.")
+    return HttpResponseClientRedirect(reverse("email-pane") if activated else "/configuration/history/")
+
+
+@transaction.atomic
+def _save(request: HttpRequest, view: PaneView, config: EmailConfig) -> ConfigRevision:
+    actor, request_id = actor_of(request), request.POST.get("request_id", "")[:64]
+    revision = revisions.save(
+        config=config,
+        base=view.editing.base,
+        description=request.POST.get("description", ""),
+        actor=actor,
+        request_id=request_id,
+    )
+    if request.POST.get("act") == "activate":
+        activation.activate(
+            revision.number,
+            expected_generation=int(request.POST.get("generation") or 0),
+            actor=actor,
+            request_id=request_id,
+            accept_stop=bool(request.POST.get("accept_stop")),
+        )
+    return revision
+
+
+def _again(request: HttpRequest, view: PaneView, sentence: str) -> HttpResponse:
+    return render(request, "emailcfg/save_dialog.html", _dialog_context(view, request.POST.dict(), sentence))
