@@ -46,6 +46,10 @@ NAMES = (
     "RETRY_FIRST_S",
     "LEASE_S",
     "ATTEMPT_DEADLINE_S",
+    "IN_DOUBT",
+    "DISK_RESERVE_MB",
+    "RETAIN_BODIES_DAYS",
+    "RETAIN_RECORDS_DAYS",
 )
 
 # Names that other programs use and that only look like a misspelling of ours.
@@ -83,6 +87,10 @@ class Environment:
     retry_first_s: float
     lease_s: float
     attempt_deadline_s: float
+    in_doubt: str
+    disk_reserve_mb: int
+    retain_bodies_days: int
+    retain_records_days: int
     pins: Mapping[str, str]
 
 
@@ -125,6 +133,10 @@ def read(environ: Mapping[str, str]) -> Environment:
         retry_first_s=values.get("RETRY_FIRST_S", _seconds, 60.0),
         lease_s=values.get("LEASE_S", _seconds, 600.0),
         attempt_deadline_s=values.get("ATTEMPT_DEADLINE_S", _seconds, 120.0),
+        in_doubt=values.get("IN_DOUBT", _in_doubt, "retry"),
+        disk_reserve_mb=values.get("DISK_RESERVE_MB", _megabytes, 200),
+        retain_bodies_days=values.get("RETAIN_BODIES_DAYS", _days, 14),
+        retain_records_days=values.get("RETAIN_RECORDS_DAYS", _days, 90),
         pins={name: value for name, value in environ.items() if name.startswith(PIN_PREFIX)},
     )
 
@@ -232,6 +244,20 @@ def _seconds(text: str) -> float:
     if not 0 < value <= 604800:
         raise ValueError(f"is “{text}”; it must be a number of seconds above 0, at most 604800 (a week).")
     return value
+
+
+def _in_doubt(text: str) -> str:
+    if text not in ("retry", "hold"):
+        raise ValueError(f"is “{text}”; it must be retry or hold.")
+    return text
+
+
+def _megabytes(text: str) -> int:
+    return _integer(text, 1, 1_000_000)
+
+
+def _days(text: str) -> int:
+    return _integer(text, 1, 3650)
 
 
 def _ip_address(text: str) -> str:

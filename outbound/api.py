@@ -1,0 +1,345 @@
+"""The part of the HTTP API that sends mail and reads the log."""
+
+import base64
+import binascii
+import hashlib
+from datetime import datetime
+from typing import Annotated, Any, Literal, cast
+
+from django.http import HttpRequest
+from ninja import Body, Query, Router, Schema, Status
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from emailcfg.problems import Problem, require_scope
+from outbound import instances, messages, queries
+from outbound.auth import actor_of
+from outbound.models import ApiToken, Message, Priority, State
+from outbound.requests import Attachment, Recipient, Request
+from outbound.submit import MAX_BATCH, BatchRefused, DiskNearlyFull, KeyReused, NotConfigured, Submission, submit
+
+router = Router(tags=["messages"])
+
+_PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "bulk": Priority.BULK}
+
+
+class ProblemOut(Schema):
+    """An RFC 9457 problem document. `code` is stable; `errors` names the fields at fault."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[dict[str, str]] = []
+
+
+class _Strict(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+
+def _address_alone(value: Any) -> Any:
+    return {"email": value} if isinstance(value, str) else value
+
+
+class RecipientIn(_Strict):
+    """An address with an optional display name; a bare string is an address."""
+
+    email: str = Field(max_length=320)
+    name: str = Field("", max_length=200)
+
+
+def _decoded(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise PydanticCustomError("base64", "Give the file's content in base64.")
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise PydanticCustomError("base64", "Give the file's content in base64.") from None
+
+
+class AttachmentIn(_Strict):
+    """A file; `content` is base64."""
+
+    filename: str = Field(max_length=200)
+    content_type: str = Field("application/octet-stream", max_length=127)
+    content: Annotated[bytes, BeforeValidator(_decoded, json_schema_input_type=str)]
+
+
+AddressIn = Annotated[RecipientIn, BeforeValidator(_address_alone, json_schema_input_type=RecipientIn | str)]
+
+
+class MessageIn(_Strict):
+    """One mail: a kind with its context, or `raw` with subject and text, html or both."""
+
+    kind: str = Field("raw", max_length=32)
+    to: list[AddressIn] = Field(max_length=100)
+    cc: list[AddressIn] = Field([], max_length=100)
+    bcc: list[AddressIn] = Field([], max_length=100)
+    context: dict[str, str] = Field({}, max_length=50)
+    subject: str = Field("", max_length=998)
+    text: str | None = Field(None, max_length=5_000_000)
+    html: str | None = Field(None, max_length=5_000_000)
+    reply_to_token: str = Field("", max_length=64)
+    list_unsubscribe_url: str = Field("", max_length=900)
+    headers: dict[str, str] = Field({}, max_length=50)
+    attachments: list[AttachmentIn] = Field([], max_length=50)
+    not_before: AwareDatetime | None = None
+    priority: Literal["high", "normal", "bulk"] = "normal"
+    idempotency_key: str = Field("", max_length=128)
+
+    def submission(self) -> Submission:
+        key = self.idempotency_key
+        content = self.__dict__ if key else {}
+        return Submission(
+            request=Request(
+                kind=self.kind,
+                to=tuple([Recipient(one.email, one.name) for one in self.to]),
+                cc=tuple([Recipient(one.email, one.name) for one in self.cc]),
+                bcc=tuple([Recipient(one.email, one.name) for one in self.bcc]),
+                context=self.context,
+                subject=self.subject,
+                text=self.text,
+                html=self.html,
+                reply_to_token=self.reply_to_token,
+                list_unsubscribe_url=self.list_unsubscribe_url,
+                headers=tuple(self.headers.items()),
+                attachments=tuple(
+                    [Attachment(one.filename, one.content_type, one.content) for one in self.attachments]
+                ),
+            ),
+            not_before=self.not_before,
+            priority=_PRIORITIES[self.priority],
+            idempotency_key=key,
+            body_hash=_hash_of(content) if key else "",
+        )
+
+
+def _hash_of(content: dict[str, Any]) -> str:
+    """Of everything but the key itself, whatever the order in which the request wrote it."""
+    digest = hashlib.sha256()
+    for name in sorted(content):
+        if name != "idempotency_key":
+            value = content[name]
+            digest.update(f"{name}={sorted(value.items()) if isinstance(value, dict) else value!r}\n".encode())
+    return digest.hexdigest()
+
+
+class AcceptedOut(Schema):
+    """A message that is durably queued. `id` is for this API, `message_id` is the mail's Message-ID header."""
+
+    id: str
+    message_id: str
+
+
+OneOrMany = Annotated[
+    Annotated[MessageIn, Tag("one")] | Annotated[list[MessageIn], Tag("many")],
+    Discriminator(lambda value: "many" if isinstance(value, list) else "one"),
+]
+
+
+@router.post(
+    "/messages",
+    response={
+        202: AcceptedOut | list[AcceptedOut],
+        (400, 401, 403, 409, 413, 503): ProblemOut,
+    },
+    summary="Send one message, or up to 1,000 at once",
+)
+def send(request: HttpRequest, payload: Body[OneOrMany]) -> Status[Any]:
+    """Answers 202 once everything is on disk; a list is accepted as a whole or refused as a whole."""
+    token = _token(request)
+    require_scope(token, "messages:send")
+    many = isinstance(payload, list)
+    items = cast(list[MessageIn], payload if many else [payload])
+    if many and not 1 <= len(items) <= MAX_BATCH:
+        raise Problem(400, "batch_size", f"Send 1 to {MAX_BATCH:,} messages at once; these are {len(items):,}.")
+    try:
+        accepted = submit([item.submission() for item in items], token=token)
+    except BatchRefused as error:
+        fields = (
+            {f"0.{path}": text for path, text in error.fields.items()} if many and len(items) == 1 else error.fields
+        )
+        raise Problem(
+            400, "invalid_request", "Some fields are not valid. Nothing was accepted.", errors=fields
+        ) from None
+    except KeyReused as error:
+        raise Problem(409, "idempotency_key_reused", str(error), index=error.index) from None
+    except NotConfigured as error:
+        raise Problem(503, "not_configured", str(error), retry_after_s=60) from None
+    except DiskNearlyFull as error:
+        raise Problem(503, "disk_nearly_full", str(error), retry_after_s=300) from None
+    answers = [{"id": str(one.id), "message_id": one.message_id} for one in accepted]
+    return Status(202, answers if many else answers[0])
+
+
+class MessageOut(Schema):
+    """A message of the log. `state` is derived from its recipients; `cause` is a stable word."""
+
+    id: str
+    kind: str
+    state: str
+    cause: str
+    subject: str
+    message_id: str
+    first_recipient: str
+    recipient_count: int
+    priority: str
+    attempts: int
+    copies_in_doubt: int
+    size: int
+    created_at: datetime
+    changed_at: datetime
+    due_at: datetime | None
+
+    @staticmethod
+    def resolve_id(message: Message) -> str:
+        return str(message.pk)
+
+    @staticmethod
+    def resolve_priority(message: Message) -> str:
+        return Priority(message.priority).label
+
+    @staticmethod
+    def resolve_copies_in_doubt(message: Message) -> int:
+        return message.doubts
+
+
+class RecipientOut(Schema):
+    address: str
+    state: str
+    code: int
+    text: str
+
+
+class AttemptOut(Schema):
+    at: datetime
+    revision: int | None
+    generation: int | None
+    server: str
+    tls: str
+    code: int
+    enhanced: str
+    reply: str
+    provider_id: str
+    stage: str
+    error_class: str
+    reason: str
+    note: str
+    ms: float
+
+
+class MessageDetailOut(MessageOut):
+    """A message with its recipients and every attempt, oldest first."""
+
+    recipients: list[RecipientOut]
+    attempt_log: list[AttemptOut]
+
+    @staticmethod
+    def resolve_recipients(message: Message) -> list[Any]:
+        return list(message.recipients.all())
+
+    @staticmethod
+    def resolve_attempt_log(message: Message) -> list[Any]:
+        return list(message.attempt_log.all())
+
+
+class PageOut(Schema):
+    """One page of the log, newest first. Give `next_cursor` as `cursor` for the next; null at the end."""
+
+    messages: list[MessageOut]
+    next_cursor: str | None
+
+
+class PageIn(Schema):
+    cursor: int | None = Field(None, ge=0, le=2**63 - 1)
+    state: State | None = None
+    kind: str = Field("", max_length=32)
+    search: str = Field(
+        "", max_length=320, description="An address, a subject or the beginning of one, a Message-ID, an id"
+    )
+    in_doubt: bool = Field(False, description="Only messages of which a copy too many may exist")
+    limit: int = Field(50, ge=1, le=500)
+
+
+_READ_PROBLEMS = {(400, 401, 403, 404): ProblemOut}
+
+
+@router.get("/messages", response={200: PageOut, **_READ_PROBLEMS}, summary="Read the log")
+def read_log(request: HttpRequest, page: Query[PageIn]) -> dict[str, Any]:
+    require_scope(_token(request), "messages:read")
+    found = queries.page(
+        queries.Filter(state=page.state or "", kind=page.kind, search=page.search, doubted=page.in_doubt),
+        before=page.cursor,
+        limit=page.limit,
+    )
+    return {"messages": found.messages, "next_cursor": str(found.next_cursor) if found.next_cursor else None}
+
+
+@router.get("/messages/{message_id}", response={200: MessageDetailOut, **_READ_PROBLEMS}, summary="Read one message")
+def read_message(request: HttpRequest, message_id: str) -> Message:
+    require_scope(_token(request), "messages:read")
+    return _message(message_id)
+
+
+_VERB_RESPONSES = {200: MessageOut, (401, 403, 404, 409): ProblemOut}
+
+
+@router.post("/messages/{message_id}/retry", response=_VERB_RESPONSES, summary="Try again now")
+def retry(request: HttpRequest, message_id: str) -> Message:
+    """For a message that waits, failed, is in doubt, held or suppressed. 409 when it is being sent or was sent."""
+    return _verb(request, message_id, messages.retry)
+
+
+@router.post("/messages/{message_id}/cancel", response=_VERB_RESPONSES, summary="Don't send")
+def cancel(request: HttpRequest, message_id: str) -> Message:
+    """For a message that waits or is held. 409 when it is being sent or has ended."""
+    return _verb(request, message_id, messages.cancel)
+
+
+def _verb(request: HttpRequest, message_id: str, verb: Any) -> Message:
+    require_scope(_token(request), "messages:send")
+    message = _message(message_id)
+    try:
+        verb(message.pk, actor=actor_of(request))
+    except messages.NotPossible as error:
+        raise Problem(409, "not_possible", str(error), state=error.state) from None
+    return _message(message_id)
+
+
+class InstanceOut(Schema):
+    """A web or service process and the configuration generation it runs. `state` is also `lost`."""
+
+    instance: str
+    role: str
+    host: str
+    pid: int
+    version: str
+    state: str
+    generation: int | None
+    error: str
+    started_at: datetime
+    last_seen: datetime
+
+
+@router.get("/instances", response={200: list[InstanceOut], (401, 403): ProblemOut}, summary="Running processes")
+def read_instances(request: HttpRequest) -> list[dict[str, Any]]:
+    token = _token(request)
+    if "config:read" not in token.scopes:
+        require_scope(token, "messages:read")
+    return [
+        {**{name: getattr(one, name) for name in InstanceOut.model_fields}, "state": instances.state_of(one)}
+        for one in instances.recent()
+    ]
+
+
+def _token(request: HttpRequest) -> ApiToken:
+    return cast(ApiToken, request.auth)  # type: ignore[attr-defined]
+
+
+def _message(message_id: str) -> Message:
+    number = int(message_id) if message_id.isascii() and message_id.isdigit() and len(message_id) < 20 else -1
+    message = Message.objects.filter(pk=number).first() if number < 2**63 else None
+    if message is None:
+        raise Problem(404, "message_not_found", "There is no message of this id. Old records are deleted.")
+    return message

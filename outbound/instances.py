@@ -1,0 +1,58 @@
+"""The running processes: their heartbeat, the generation each has taken up, and which are lost."""
+
+import os
+import secrets
+import socket
+from datetime import timedelta
+
+from django.utils import timezone
+
+from emailcfg.models import ServiceInstance
+from emailcfg.schema import SCHEMA_VERSION
+
+BEAT_S = 5.0
+LOST_AFTER = timedelta(seconds=3 * BEAT_S)
+_SHOWN_FOR = timedelta(days=1)
+
+LOST = "lost"
+_ENDED = (ServiceInstance.State.STOPPED,)
+
+
+def register(role: str, *, version: str = "") -> ServiceInstance:
+    """Adds this process. Its name is random: a later process with the same pid is another row."""
+    return ServiceInstance.objects.create(
+        instance=secrets.token_hex(16),
+        role=role,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=version,
+        schema_version=SCHEMA_VERSION,
+        last_seen=timezone.now(),
+    )
+
+
+def beat(instance: ServiceInstance, *, state: str, generation: int | None, error: str = "") -> None:
+    """Says that this process lives, what it runs and what it refused. Comes back after its row was pruned."""
+    instance.state, instance.generation, instance.error = state, generation, error[:500]
+    instance.last_seen = timezone.now()
+    if not ServiceInstance.objects.filter(pk=instance.pk).update(
+        state=state, generation=generation, error=instance.error, last_seen=instance.last_seen
+    ):
+        instance.save(force_insert=True)
+
+
+def state_of(instance: ServiceInstance) -> str:
+    """The state as people should see it: `lost` when the process was killed or hangs."""
+    if instance.state not in _ENDED and timezone.now() - instance.last_seen > LOST_AFTER:
+        return LOST
+    return instance.state
+
+
+def recent() -> list[ServiceInstance]:
+    """The processes of the last day, the youngest first."""
+    return list(ServiceInstance.objects.filter(last_seen__gt=timezone.now() - _SHOWN_FOR).order_by("-started_at"))
+
+
+def prune() -> None:
+    """Forgets processes that ended or were lost more than a day ago."""
+    ServiceInstance.objects.filter(last_seen__lt=timezone.now() - _SHOWN_FOR).delete()

@@ -1,0 +1,42 @@
+"""The queue as a whole: pausing it, and why it is held."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from emailcfg import audit
+from emailcfg.actor import Actor
+from outbound.models import QueueState
+
+
+def pause(*, actor: Actor, reason: str = "") -> None:
+    """Stops claiming; what is in flight ends. Stays through restarts, activations and rollbacks (cases.md C 56)."""
+    _set(paused=True, actor=actor, reason=reason.strip()[:200])
+
+
+def resume(*, actor: Actor) -> None:
+    """Lets mail leave again."""
+    _set(paused=False, actor=actor, reason="")
+
+
+@transaction.atomic
+def _set(*, paused: bool, actor: Actor, reason: str) -> None:
+    state, _ = QueueState.objects.select_for_update().get_or_create(singleton=1)
+    if state.paused == paused:
+        return
+    state.paused, state.pause_reason = paused, reason
+    state.paused_at, state.paused_by = (timezone.now(), actor.name) if paused else (None, "")
+    state.save()
+    audit.record("queue.paused" if paused else "queue.resumed", actor=actor, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why no mail leaves: a stable word, a sentence, since when and until when (where known)."""
+
+    code: str
+    sentence: str
+    since: datetime | None = None
+    until: datetime | None = None

@@ -1,0 +1,219 @@
+"""Accepting requests: validated, composed to final bytes and committed, in one transaction for a whole batch.
+
+What `submit` returned is on disk and survives kill -9 and a power cut (cases.md part B). Delivery only copies it.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from emailcfg import revisions
+from emailcfg.models import ActiveConfig
+from emailcfg.schema import General
+from emailcfg.schema_migrations import NewerSchema
+from outbound.compose import Composed, UnusableSender, compose
+from outbound.ids import new_ids
+from outbound.models import ApiToken, IdempotencyKey, Priority
+from outbound.requests import BadRequest, Request
+from outbound.retry import GIVE_UP_AFTER
+
+MAX_BATCH = 1_000
+
+
+class NotConfigured(Exception):
+    """There is no sender address to compose with: nothing was ever activated, or it can't be read. The message is
+    a sentence. The request may be repeated as it is once a configuration is active."""
+
+
+class DiskNearlyFull(Exception):
+    """Less than the reserve is free in DATA_DIR; nothing more is accepted until there is room."""
+
+
+class KeyReused(Exception):
+    """An idempotency key came again with another body. `index` is its place in the batch."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__("This idempotency key was used for another request. Use a new key for new content.")
+        self.index = index
+
+
+class BatchRefused(Exception):
+    """Requests of a batch can't become mails; nothing of the batch was accepted. `fields` maps each wrong field, after
+    the number of its request ("3.to.0.email"; without the number for a single request), to a sentence."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        super().__init__(" ".join(f"{path}: {sentence}" for path, sentence in fields.items()))
+        self.fields = fields
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One request and how it is to be queued. `body_hash` identifies its content where a key is given."""
+
+    request: Request
+    not_before: datetime | None = None
+    priority: Priority = Priority.NORMAL
+    idempotency_key: str = ""
+    body_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message that is on disk: its id in the log and the Message-ID of its header."""
+
+    id: int
+    message_id: str
+
+
+def submit(submissions: Sequence[Submission], *, token: ApiToken | None = None) -> list[Accepted]:
+    """Accepts all of a batch, or none of it, and returns the messages in the same order.
+
+    Raises NotConfigured, DiskNearlyFull, BatchRefused, KeyReused."""
+    check_disk()
+    general = active_general()
+    for _ in range(3):
+        try:
+            with transaction.atomic():
+                return _accept(submissions, general, token)
+        except IntegrityError:  # the same key, or an id, won in another process in this moment: look again
+            continue
+    with transaction.atomic():
+        return _accept(submissions, general, token)
+
+
+def check_disk() -> None:
+    """Raises DiskNearlyFull. The reserve is kept for the outcomes of what is already accepted."""
+    if shutil.disk_usage(settings.DATA_DIR).free < settings.DISK_RESERVE_MB * 1_000_000:
+        raise DiskNearlyFull("The disk of this service is nearly full. Nothing was accepted; repeat the request later.")
+
+
+def active_general() -> General:
+    """The sender's settings that are active now. Raises NotConfigured."""
+    row = (
+        ActiveConfig.objects.filter(singleton=1, revision__isnull=False)
+        .values_list("revision_id", "revision__content_hash")
+        .first()
+    )
+    if row is None:
+        raise NotConfigured("No configuration is active yet, so there is no sender address. Activate one, then repeat.")
+    try:
+        return _general(*row)
+    except (revisions.RevisionError, NewerSchema) as error:
+        raise NotConfigured(str(error)) from error
+
+
+@lru_cache(maxsize=4)
+def _general(number: int, content_hash: str) -> General:
+    return revisions.read(revisions.get(number)).config.general
+
+
+def _accept(submissions: Sequence[Submission], general: General, token: ApiToken | None) -> list[Accepted]:
+    known = _known(submissions, token)
+    answers: dict[int, Accepted] = {}
+    fresh: list[tuple[int, Submission]] = []
+    for index, submission in enumerate(submissions):
+        earlier = known.get(submission.idempotency_key) if submission.idempotency_key else None
+        if earlier is None:
+            fresh.append((index, submission))
+            if submission.idempotency_key and token is not None:
+                known[submission.idempotency_key] = (submission.body_hash, index)
+        elif earlier[0] != submission.body_hash:
+            raise KeyReused(index)
+        elif isinstance(earlier[1], Accepted):
+            answers[index] = earlier[1]
+    composed = _composed(fresh, general, single=len(submissions) == 1)
+    pairs = [(submission, mail) for (_, submission), mail in zip(fresh, composed, strict=True)]
+    for (index, _), accepted in zip(fresh, enqueue(pairs, token), strict=True):
+        answers[index] = accepted
+    for index, submission in enumerate(submissions):  # a key twice in one batch
+        if index not in answers:
+            first = known[submission.idempotency_key][1]
+            assert isinstance(first, int)  # noqa: S101 - put there above
+            answers[index] = answers[first]
+    return [answers[index] for index in range(len(submissions))]
+
+
+def _known(submissions: Sequence[Submission], token: ApiToken | None) -> dict[str, tuple[str, Accepted | int]]:
+    keys = {submission.idempotency_key for submission in submissions if submission.idempotency_key}
+    if not keys or token is None:
+        return {}
+    rows = IdempotencyKey.objects.filter(token=token, key__in=keys).values_list(
+        "key", "body_hash", "message_id", "message__message_id"
+    )
+    return {key: (body_hash, Accepted(pk, message_id)) for key, body_hash, pk, message_id in rows}
+
+
+def _composed(fresh: list[tuple[int, Submission]], general: General, *, single: bool) -> list[Composed]:
+    composed, wrong = [], {}
+    for index, submission in fresh:
+        try:
+            composed.append(compose(submission.request, general))
+        except BadRequest as refused:
+            prefix = "" if single else f"{index}."
+            wrong.update({prefix + path: sentence for path, sentence in refused.fields.items()})
+        except UnusableSender as error:
+            raise NotConfigured(str(error)) from error
+    if wrong:
+        raise BatchRefused(wrong)
+    return composed
+
+
+_MESSAGE = (
+    "INSERT INTO outbound_message (id, kind, state, cause, priority, due_at, expires_at, attempts, doubts, crashes, "
+    "created_at, changed_at, size, recipient_count, first_recipient, subject, subject_key, message_id, token_id) "
+    "VALUES (%s, %s, 'queued', '', %s, %s, %s, 0, 0, 0, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_BODY = "INSERT INTO outbound_messagebody (message_id, mail_from, content, hidden) VALUES (%s, %s, %s, %s)"
+_RECIPIENT = (
+    "INSERT INTO outbound_recipient (message_id, position, address, address_key, state, code, text) "
+    "VALUES (%s, %s, %s, %s, 'queued', 0, '')"
+)
+_KEY = "INSERT INTO outbound_idempotencykey (token_id, key, body_hash, message_id) VALUES (%s, %s, %s, %s)"
+
+
+def enqueue(mails: Sequence[tuple[Submission, Composed]], token: ApiToken | None = None) -> list[Accepted]:
+    """Writes composed mails into the queue, in the caller's transaction."""
+    now, token_id = timezone.now(), token.pk if token is not None else None
+    at = connection.ops.adapt_datetimefield_value
+    stamp = at(now)
+    messages, bodies, recipients, keys, accepted = [], [], [], [], []
+    for pk, (submission, mail) in zip(new_ids(len(mails)), mails, strict=True):
+        due = max(submission.not_before, now) if submission.not_before else now
+        subject = shown_subject(mail)
+        messages.append(
+            (
+                *(pk, submission.request.kind, submission.priority, at(due), at(due + GIVE_UP_AFTER), stamp, stamp),
+                *(mail.size, len(mail.recipients), mail.recipients[0], subject, subject.casefold()[:60]),
+                *(mail.message_id, token_id),
+            )
+        )
+        bodies.append((pk, mail.mail_from, mail.content, json.dumps(mail.hidden) if mail.hidden else "[]"))
+        recipients += [(pk, n, address, address.casefold()) for n, address in enumerate(mail.recipients)]
+        if submission.idempotency_key and token_id is not None:
+            keys.append((token_id, submission.idempotency_key, submission.body_hash, pk))
+        accepted.append(Accepted(pk, mail.message_id))
+    _write(((_MESSAGE, messages), (_BODY, bodies), (_RECIPIENT, recipients), (_KEY, keys)))
+    return accepted
+
+
+def _write(statements: Iterable[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+    with connection.cursor() as cursor:
+        for sql, rows in statements:
+            if rows:
+                cursor.executemany(sql, rows)
+
+
+def shown_subject(mail: Composed) -> str:
+    """The subject for the log: live tokens replaced by their names, cut at 200 characters."""
+    subject = mail.subject
+    for span in sorted((span for span in mail.hidden if span.part == "subject"), reverse=True):
+        subject = f"{subject[: span.start]}(hidden: {span.name}){subject[span.end :]}"
+    return subject[:200]

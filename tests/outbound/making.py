@@ -1,0 +1,44 @@
+"""What the tests of this room have in common: an active configuration, tokens, requests."""
+
+from collections.abc import Callable
+from typing import Any
+
+from emailcfg import activation, revisions
+from emailcfg.actor import Actor
+from emailcfg.models import ActiveConfig
+from emailcfg.schema import EmailConfig
+from outbound.requests import Recipient, Request
+from outbound.submit import Submission, submit
+
+ANA = Actor(name="ana@acme.example")
+
+
+def a_config(port: int = 2525, *, general: dict[str, Any] | None = None, **smtp: Any) -> EmailConfig:
+    """A relay on loopback, without login."""
+    return EmailConfig.model_validate(
+        {
+            "general": {"sender_email": "no-reply@acme.example", "sender_name": "Acme", **(general or {})},
+            "delivery": {"selected": "smtp"},
+            "smtp": {"host": "127.0.0.1", "port": port, "security": "none", "timeout_s": 5, **smtp},
+        }
+    )
+
+
+def activate(config: EmailConfig) -> ActiveConfig:
+    """Saves and activates a configuration."""
+    active = activation.current()
+    revision = revisions.save(config=config, base=active.revision, description="For a test", actor=ANA)
+    return activation.activate(
+        revision.number, expected_generation=active.generation, actor=ANA, accept_stop=True
+    ).active
+
+
+def a_request(*to: str, subject: str = "Hello", text: str = "Good morning.\n") -> Request:
+    return Request(
+        kind="raw", to=tuple(Recipient(one) for one in to or ("bob@example.com",)), subject=subject, text=text
+    )
+
+
+def queued(count: int = 1, *, to: Callable[[int], str] = lambda n: f"user{n}@example.com") -> list[int]:
+    """Accepts `count` messages and returns their ids."""
+    return [one.id for one in submit([Submission(a_request(to(n), subject=f"Number {n}")) for n in range(count)])]
