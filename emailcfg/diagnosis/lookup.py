@@ -88,7 +88,8 @@ class Lookup:
         except (dns.exception.DNSException, OSError) as error:
             raise Unanswered(name) from error
         if kind == "TXT":
-            return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
+            # servers turn the order of records round; ours is the same each time
+            return sorted(b"".join(record.strings).decode("utf-8", "replace") for record in answer)
         return [record.to_text() for record in answer]
 
 
