@@ -25,7 +25,7 @@ def test_the_setup_link_registers_the_administrator_who_logs_out_and_in_again(pa
     page.get_by_role("button", name="ana@acme.example").click()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
-    page.get_by_label("Email").fill("ana@acme.example")
+    page.get_by_label("Email address").fill("ana@acme.example")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Status", exact=True)).to_be_visible()

@@ -1,0 +1,30 @@
+"""`manage.py createadmin --email E`: makes an administrator; the password is read from standard input."""
+
+import getpass
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from adminapp import setup
+from adminapp.accounts import create_administrator
+
+
+class Command(BaseCommand):
+    help = "Makes an administrator. The password is the first line of standard input. The first one ends the first run."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--email", required=True, help="the address that logs in")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+        make = create_administrator if setup.is_claimed() else setup.claim
+        try:
+            user = make(email=options["email"], password=password)
+        except ValidationError as problem:
+            raise CommandError(" ".join(problem.messages)) from None
+        except setup.AlreadyClaimed:
+            raise CommandError("Another registration was first. Run the command again.") from None
+        self.stdout.write(f"{user.get_username()} can log in now.")

@@ -1,0 +1,33 @@
+"""`manage.py setup_token`: a new link for the first run, when the one printed at the start is lost or too old."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from adminapp import setup
+from adminapp.models import Claim
+
+
+class Command(BaseCommand):
+    help = "Prints a new setup link, valid for 30 minutes. --reset opens the first run again after a claim."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--reset", action="store_true", help="forget that an administrator was registered; accounts stay"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["reset"]:
+            Claim.objects.all().delete()
+        try:
+            token = setup.new_token()
+        except setup.AlreadyClaimed:
+            raise CommandError(
+                "An administrator is registered. Add another with “manage.py createadmin”, or repeat this with --reset."
+            ) from None
+        self.stdout.write(f"http://localhost:{settings.HTTP_PORT}/setup/?token={token}")
+        self.stdout.write(f"{settings.PUBLIC_BASE_URL}/setup/?token={token}")
+        if options["reset"]:
+            self.stdout.write("Restart the program, so that it shows the setup page again.")

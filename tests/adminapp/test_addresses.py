@@ -1,0 +1,96 @@
+"""Every address of the product: who may open it, by which method, with which headers, without inline script."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests.adminapp.addresses import Address, addresses, pages
+
+pytestmark = pytest.mark.django_db
+
+ROOT = Path(__file__).parents[2]
+PUBLIC = {
+    "/setup/",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/accounts/login/",
+    "/accounts/logout/",  # leads an anonymous visitor to the login
+    "/accounts/inactive/",
+    "/accounts/reauthenticate/",  # asks for the login itself
+}
+# The API authenticates by bearer token; its own tests walk its routes.
+OTHER_GUARD = ("/api/",)
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+MAIL = ROOT / "templates" / "mail"
+
+
+def guarded() -> list[Address]:
+    return [a for a in addresses() if a.path not in PUBLIC and not a.path.startswith(OTHER_GUARD)]
+
+
+def test_the_walk_finds_the_pages_of_every_room() -> None:
+    assert {"/status/", "/messages/", "/support/", "/omnibar/"} <= {address.path for address in addresses()}
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_login_is_required_everywhere_but_on_the_list(claimed: object, client: Client, method: str) -> None:
+    open_to_all = [a.path for a in guarded() if not _asks_for_login(getattr(client, method)(a.path))]
+    assert open_to_all in ([], ["/"])  # the front page only redirects
+
+
+def _asks_for_login(response: object) -> bool:
+    return response.status_code == 302 and response["Location"].startswith("/accounts/login/")
+
+
+def test_a_get_changes_nothing(admin_client: Client, django_assert_num_queries: object) -> None:
+    """Addresses whose name says that they change something refuse GET."""
+    verbs = re.compile(
+        r"save|activate|rollback|delete|confirm|discard|retry|cancel|revoke|create|undo|load|keep|test_start"
+    )
+    for address in guarded():
+        if verbs.search(address.name) and address.name not in SHOWN_FIRST:
+            assert admin_client.get(address.path).status_code in (404, 405), address
+
+
+# Pages that show what will happen and change it only by POST.
+SHOWN_FIRST: set[str] = set()
+
+
+def test_posts_need_the_csrf_token(admin_user: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+    refused = {a.path: client.post(a.path).status_code for a in guarded()}
+    assert {path for path, status in refused.items() if status not in (403, 405)} <= {"/"}
+
+
+def test_every_page_carries_the_security_headers(admin_client: Client, client: Client) -> None:
+    for path in [*pages(), "/accounts/login/", "/nothing/", "/healthz", "/readyz"]:
+        response = admin_client.get(path) if path != "/accounts/login/" else Client().get(path)
+        assert {name: response.get(name) for name in HEADERS} == HEADERS, path
+        policy = dict(part.strip().split(" ", 1) for part in response["Content-Security-Policy"].split(";"))
+        assert policy["default-src"] == "'none'", path
+        assert policy["script-src"] == policy["style-src"] == policy["form-action"] == "'self'", path
+        assert policy["frame-ancestors"] == policy["base-uri"] == policy["object-src"] == "'none'", path
+
+
+def test_every_page_answers_an_administrator(admin_client: Client) -> None:
+    assert {path: admin_client.get(path).status_code for path in pages()} == dict.fromkeys(pages(), 200)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_template_holds_inline_script_or_style(template: Path) -> None:
+    if template.is_relative_to(MAIL):
+        return  # mail programs know nothing but inline style, and mails are shown in a sandbox
+    text = template.read_text()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:|hx-on", text)
+    assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", text)

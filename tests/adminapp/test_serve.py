@@ -1,0 +1,271 @@
+"""`manage.py serve` as a real process: start, ready, ports, signals, and starts that are impossible."""
+
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from email.message import Message
+from http.client import HTTPConnection, HTTPSConnection
+from pathlib import Path
+
+import pytest
+
+from adminapp.environment import own_addresses
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60
+
+
+def free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
+
+
+def environment(data_dir: Path, **changes: str) -> dict[str, str]:
+    http, https = free_ports()
+    ours = {"DATA_DIR": str(data_dir), "HTTP_PORT": str(http), "HTTPS_PORT": str(https), "BIND": "127.0.0.1"}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return kept | ours | changes
+
+
+def manage(*arguments: str, environment: dict[str, str], stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Message
+    text: str
+
+
+def ask(connection: HTTPConnection, path: str, method: str) -> Answer:
+    with closing(connection):
+        connection.request(method, path)
+        response = connection.getresponse()
+        return Answer(response.status, response.headers, response.read().decode(errors="replace"))
+
+
+@dataclass
+class Served:
+    """A running program, ready to be asked."""
+
+    process: subprocess.Popen[str]
+    environment: dict[str, str]
+    printed: str
+
+    def http(self, path: str, method: str = "GET", address: str = "127.0.0.1") -> Answer:
+        return ask(HTTPConnection(address, int(self.environment["HTTP_PORT"]), timeout=PATIENCE_S), path, method)
+
+    def https(self, path: str, context: ssl.SSLContext) -> Answer:
+        port = int(self.environment["HTTPS_PORT"])
+        return ask(HTTPSConnection("localhost", port, context=context, timeout=PATIENCE_S), path, "GET")
+
+    def stop(self, signum: int = signal.SIGTERM) -> int:
+        self.process.send_signal(signum)
+        return self.process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[dict[str, str]], Served]]:
+    """Starts the program and returns once it says that it is ready; ends it with the test."""
+    running: list[subprocess.Popen[str]] = []
+
+    def act(env: dict[str, str]) -> Served:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        running.append(process)
+        assert process.stdout is not None
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("  Data "):
+                break
+        else:
+            raise AssertionError("ended before it was ready: " + "".join(lines))
+        return Served(process, env, "".join(lines))
+
+    yield act
+    for process in running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE_S)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def test_the_first_start_sets_everything_up_and_prints_a_link_that_works(
+    start: Callable[..., Served], tmp_path: Path
+) -> None:
+    served = start(environment(tmp_path / "data"))
+    assert "Bringing the database up to date" in served.printed
+    assert served.process.stdout is not None
+    link = next(line.strip() for line in served.process.stdout if "/setup/?token=" in line)
+    assert link.startswith(f"http://localhost:{served.environment['HTTP_PORT']}/setup/?token=")
+    page = served.http(link.split(served.environment["HTTP_PORT"])[1])
+    assert page.status == 200
+    assert re.search(r'name="token"\s+value="[\w-]{43}"', page.text)
+
+    keys = tmp_path / "data" / "keys"
+    assert {path.name: path.stat().st_mode & 0o777 for path in keys.iterdir() if path.suffix in (".key", ".keys")} == {
+        "secret.key": 0o600,
+        "encryption.keys": 0o600,
+        "fingerprint.key": 0o600,
+    }
+
+    context = ssl.create_default_context(cafile=tmp_path / "data" / "tls" / "certificate.pem")
+    login = served.https("/setup/", context)  # verified against the certificate that was made
+    static = re.findall(r'(?:src|href)="(/static/[^"]+)"', login.text)
+    assert len(static) >= 6
+    for path in static:
+        answer = served.https(path, context)
+        assert answer.status == 200, path
+        assert "immutable" in answer.headers["Cache-Control"], path
+
+    assert served.stop() == 0
+
+    again = start(served.environment)
+    assert "Bringing the database" not in again.printed
+    assert "Gathering" not in again.printed
+    assert again.http("/healthz").status == 200
+    assert again.stop(signal.SIGINT) == 0
+
+
+def test_it_can_be_set_up_on_the_command_line(tmp_path: Path, start: Callable[..., Served]) -> None:
+    env = environment(tmp_path)
+    served = start(env)
+    made = manage("createadmin", "--email", "Ana@acme.example", environment=env, stdin="correct horse battery\n")
+    assert (made.returncode, made.stdout) == (0, "ana@acme.example can log in now.\n")
+    assert served.http("/setup/").status == 404
+    assert served.http("/accounts/login/").status == 200
+    refused = manage("setup_token", environment=env)
+    assert refused.returncode == 1
+    assert "--reset" in refused.stderr
+    weak = manage("createadmin", "--email", "bob@acme.example", environment=env, stdin="short\n")
+    assert weak.returncode == 1
+    assert "12 characters" in weak.stderr
+    assert "Traceback" not in weak.stderr
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks the processes up in Linux's /proc")
+def test_a_web_process_that_dies_is_replaced_and_none_outlives_the_program(
+    start: Callable[..., Served], tmp_path: Path
+) -> None:
+    served = start(environment(tmp_path))
+    pid = served.process.pid
+    before = children_of(pid)
+    assert len(before) >= 2
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(lambda: before[0] not in children_of(pid) and len(children_of(pid)) == len(before))
+    assert served.http("/healthz").status == 200
+
+    left = children_of(pid)
+    os.kill(pid, signal.SIGKILL)
+    served.process.wait(PATIENCE_S)
+    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in left))
+
+
+def refused(environment: dict[str, str]) -> str:
+    """The one line of a start that is impossible."""
+    result = manage("serve", environment=environment)
+    assert result.returncode == 1, result.stdout + result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("Admin App can't start: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("name", ["HTTP_PORT", "HTTPS_PORT"])
+def test_a_port_in_use_is_said_in_one_line(tmp_path: Path, name: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        line = refused(environment(tmp_path, **{name: str(port)}))
+    assert str(port) in line
+    assert name in line
+
+
+def test_a_data_folder_that_cannot_be_made_or_written_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "DATA_DIR" in refused(environment(tmp_path / "file"))
+    # Root may write to a folder of any mode, but not where the kernel keeps one.
+    assert "DATA_DIR" in refused(environment(Path("/proc/data") if os.geteuid() == 0 else _read_only(tmp_path)))
+
+
+def _read_only(folder: Path) -> Path:
+    folder.chmod(0o500)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HTTP_PORT", "many"), ("TRUSTED_PROXIES", "proxy"), ("HTTP_PROT", "8080"), ("BIND", "203.0.113.1")],
+)
+def test_a_malformed_environment_is_said_in_one_line(tmp_path: Path, name: str, value: str) -> None:
+    assert name in refused(environment(tmp_path, **{name: value}))
+
+
+def test_a_database_that_does_not_answer_is_said_in_one_line(tmp_path: Path) -> None:
+    nobody = free_ports()[0]
+    line = refused(environment(tmp_path, DATABASE_URL=f"postgresql://ana:secret-1@127.0.0.1:{nobody}/name"))
+    assert "database" in line
+    assert "secret-1" not in line
+
+
+def test_a_missing_key_with_secrets_in_the_database_is_said_in_one_line(
+    tmp_path: Path, start: Callable[..., Served]
+) -> None:
+    env = environment(tmp_path)
+    assert start(env).stop() == 0
+    insert = (
+        "from emailcfg.models import Secret; Secret.objects.create(ciphertext='x', fingerprint='y', created_by='z')"
+    )
+    assert manage("shell", "--no-imports", "-c", insert, environment=env).returncode == 0
+    (tmp_path / "keys" / "encryption.keys").unlink()
+    assert "backup" in refused(env)
+    assert not (tmp_path / "keys" / "encryption.keys").exists()
+
+
+def test_plain_http_from_another_address_is_sent_to_https(tmp_path: Path, start: Callable[..., Served]) -> None:
+    """The machine's own outer address stands in for another machine: its packets carry no loopback address."""
+    outer = next((a for a in own_addresses() if ":" not in a and not a.startswith("127.")), None)
+    if outer is None:
+        pytest.skip("this machine has no address but loopback")
+    served = start(environment(tmp_path, BIND="0.0.0.0", ALLOWED_HOSTS=outer))
+    answer = served.http("/accounts/login/", address=outer)
+    assert (answer.status, answer.headers["Location"]) == (
+        307,
+        f"https://{outer}:{served.environment['HTTPS_PORT']}/accounts/login/",
+    )
+    assert served.http("/accounts/login/", "POST", address=outer).status == 403
