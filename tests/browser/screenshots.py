@@ -35,7 +35,9 @@ def test_take(
     page = context.new_page()
 
     def take(path: str, name: str) -> None:
-        page.goto(path)
+        answer = page.goto(path)
+        if answer is not None and answer.status == 405:  # takes only what a form sends
+            return
         page.screenshot(path=FOLDER / f"{name}-{width}-{scheme}.png", full_page=True)
 
     take(f"/setup/?token={setup.new_token()}", "setup")
