@@ -1,4 +1,4 @@
-"""A composed mail as the log may show it: read from its final bytes, without live tokens."""
+"""A composed mail read back from its final bytes: as the log may show it, without live tokens, and as it was sent."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,19 +42,30 @@ def log_view(content: bytes, hidden: Iterable[Sequence[Any]] = ()) -> LogView:
 
     `hidden` is `Composed.hidden`, or the same as it comes back from JSON. Beyond that every web address is cut to its
     host: raw mail does not say which of its links are live. A code inside raw text can't be recognised and is shown."""
+    spans = [Hidden(*span) for span in hidden]
+    sent = as_sent(content)
+    headers = [
+        (name, _masked(value, spans, "reply_to") if name.lower() == "reply-to" else value)
+        for name, value in sent.headers
+    ]
+    return LogView(
+        subject=_without_paths(_masked(sent.subject, spans, "subject")),
+        text=_without_paths(_masked(sent.text, spans, "text")),
+        html=_without_paths(_masked(sent.html, spans, "html")),
+        headers=tuple((name, _without_paths(value)) for name, value in headers),
+        attachments=sent.attachments,
+    )
+
+
+def as_sent(content: bytes) -> LogView:
+    """Reads a mail's bytes with everything in them, live tokens too: for previews of sample data, never for the log."""
     mail = message_from_bytes(content, policy=default)
     assert isinstance(mail, EmailMessage)  # noqa: S101 - the policy makes it so
-    spans = [Hidden(*span) for span in hidden]
-    headers = []
-    for name, value in mail.items():
-        if name.lower() not in _MIME_FIELDS:
-            shown = _masked(str(value), spans, "reply_to") if name.lower() == "reply-to" else str(value)
-            headers.append((name, _without_paths(shown)))
     return LogView(
-        subject=_without_paths(_masked(str(mail["Subject"] or ""), spans, "subject")),
-        text=_without_paths(_masked(_body(mail, "plain"), spans, "text")),
-        html=_without_paths(_masked(_body(mail, "html"), spans, "html")),
-        headers=tuple(headers),
+        subject=str(mail["Subject"] or ""),
+        text=_body(mail, "plain"),
+        html=_body(mail, "html"),
+        headers=tuple((name, str(value)) for name, value in mail.items() if name.lower() not in _MIME_FIELDS),
         attachments=tuple(part.get_filename() or "" for part in mail.iter_attachments()),
     )
 

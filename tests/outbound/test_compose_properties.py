@@ -14,7 +14,7 @@ from outbound.compose import Composed, compose
 from outbound.headers import mailbox, text_line, unstructured
 from outbound.kinds import KINDS, Form
 from outbound.mime import Letter, Mailbox
-from outbound.requests import BadRequest, Recipient, Request
+from outbound.requests import Attachment, BadRequest, Recipient, Request
 from tests.outbound.mails import GENERAL, HOSTILE, address, mailboxes, odd_text, parsed, proven, read
 
 RAW_NAMES = ["From", "To", "Subject", "Date", "Message-ID", "Reply-To", "MIME-Version", "Content-Type"]
@@ -149,3 +149,20 @@ def composed_or_refused(request: Request) -> Composed | BadRequest:
         return compose(request, GENERAL)
     except BadRequest as refused:
         return refused
+
+
+@proven
+@given(filename=odd_text, content=st.binary(max_size=300), content_type=st.sampled_from(["text/plain", "image/png"]))
+def test_an_attachment_with_any_file_name_arrives_or_is_refused(
+    filename: str, content: bytes, content_type: str
+) -> None:
+    file = Attachment(filename, content_type, content)
+    request = Request(kind="raw", to=(Recipient("ana@example.com"),), subject="S", text="T\n", attachments=(file,))
+    outcome = composed_or_refused(request)
+    if isinstance(outcome, BadRequest):
+        assert set(outcome.fields) == {"attachments.0.filename"}
+        assert CONTROL.search(filename) or re.search(r"=\?|[/\\]", filename) or not 0 < len(filename.strip()) <= 200
+        return
+    assert read(outcome.content).text == "T\n"
+    [part] = parsed(outcome.content).iter_attachments()
+    assert (part.get_filename(), part.get_payload(decode=True)) == (shown(filename), content)

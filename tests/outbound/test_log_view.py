@@ -5,7 +5,7 @@ from hypothesis import given
 
 from outbound.compose import Composed, compose, sample_request
 from outbound.kinds import KINDS, Kind
-from outbound.log_view import LogView, log_view
+from outbound.log_view import LogView, as_sent, log_view
 from outbound.requests import Attachment, Recipient, Request
 from tests.outbound.mails import GENERAL, clean_text, proven
 
@@ -99,3 +99,11 @@ def test_attachments_are_named_and_bodies_still_found() -> None:
     shown = view(compose(Request(kind="raw", to=(ANA,), subject="Hi", text="Text\n", attachments=(file,)), GENERAL))
     assert shown.attachments == ("Übersicht 1.csv",)
     assert (shown.text, shown.html) == ("Text\n", "")
+
+
+def test_a_preview_shows_the_sample_as_its_recipient_sees_it() -> None:
+    composed = compose(sample_request("confirm", ANA), GENERAL)
+    shown = as_sent(composed.content)
+    assert "https://app.example.com/confirm/Zb3kQ9" in shown.text
+    assert 'href="https://app.example.com/confirm/Zb3kQ9"' in shown.html
+    assert shown.subject == composed.subject
