@@ -31,7 +31,7 @@ def text_line(value: str, *, limit: int = MAX_TEXT) -> str:
     inside encoded words, for half a character (a lone surrogate), and for more than `limit` characters."""
     rules.single_line(value)
     if "=?" in value:
-        value = rules.single_line(rules.decoded(value))
+        value = rules.decoded(value)  # free of control characters too, says single_line
         if _ENCODED_WORD.search(value):
             raise rules.Refused("This contains text encoded as for a mail header (=?...?=). Give the plain text.")
     if not value.isascii() and not encodable(value):
