@@ -1,0 +1,165 @@
+"""What activating a revision would do, in sentences: what stops it, what needs a reason, what is good to know."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from emailcfg import activation, history, ports, revisions, secrets
+from emailcfg.convergence import LOST_AFTER
+from emailcfg.diff import Change, compare
+from emailcfg.encryption import SecretUnavailable
+from emailcfg.models import ActiveConfig, ConfigRevision, ServiceInstance, TestSend
+from emailcfg.revisions import Loaded, RevisionUnreadable
+from emailcfg.schema import SCHEMA_VERSION, EmailConfig
+from emailcfg.schema_migrations import NewerSchema
+
+
+class Level(StrEnum):
+    """How much a consequence weighs: it stops the activation, it needs a reason, or it is good to know."""
+
+    HARD = "hard"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """One thing that follows. `code` is stable; it is recorded when the warning was accepted."""
+
+    level: Level
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The difference to what runs now and everything that follows. `changes` is None when one of the two can't be
+    read. `rollback` says that the revision ran before."""
+
+    revision: ConfigRevision
+    active: ActiveConfig
+    changes: tuple[Change, ...] | None
+    consequences: tuple[Consequence, ...]
+    rollback: bool
+    can_return: bool  # what runs now could run again, so that an activation for a while is possible
+
+    def _of(self, level: Level) -> tuple[Consequence, ...]:
+        return tuple(one for one in self.consequences if one.level is level)
+
+    @property
+    def hard(self) -> tuple[Consequence, ...]:
+        return self._of(Level.HARD)
+
+    @property
+    def warnings(self) -> tuple[Consequence, ...]:
+        return self._of(Level.WARNING)
+
+    @property
+    def notes(self) -> tuple[Consequence, ...]:
+        return self._of(Level.NOTE)
+
+    @property
+    def warning_codes(self) -> list[str]:
+        return [one.code for one in self.warnings]
+
+    @property
+    def stops_all_mail(self) -> bool:
+        return "stops_all_mail" in self.warning_codes
+
+
+def preflight(revision: ConfigRevision, active: ActiveConfig) -> Preflight:
+    """Looks at everything that activating this revision now would mean. Never raises for what it finds."""
+    loaded, running = _readable(revision), _readable(active.revision)
+    found = [Consequence(Level.HARD, code, sentence) for code, sentence in _problems(revision)]
+    if loaded is not None:
+        found += _of_content(loaded, running.config if running else None)
+        found += _of_tests(revision)
+        found += _of_processes()
+    return Preflight(
+        revision=revision,
+        active=active,
+        changes=_changes(loaded, running, active),
+        consequences=tuple(found),
+        rollback=revision.activations.exists(),
+        can_return=active.revision is not None and not activation.problems(active.revision),
+    )
+
+
+def _readable(revision: ConfigRevision | None) -> Loaded | None:
+    if revision is None:
+        return None
+    try:
+        return revisions.read(revision)
+    except (RevisionUnreadable, NewerSchema):
+        return None
+
+
+def _changes(loaded: Loaded | None, running: Loaded | None, active: ActiveConfig) -> tuple[Change, ...] | None:
+    if loaded is None or (running is None and active.revision is not None):
+        return None
+    return tuple(compare(running.config if running else EmailConfig(), loaded.config))
+
+
+def _problems(revision: ConfigRevision) -> list[tuple[str, str]]:
+    try:
+        config = revisions.read(revision).config
+        opened = secrets.check(config, secrets.key_ring())
+    except (RevisionUnreadable, NewerSchema, SecretUnavailable) as error:
+        return [(getattr(error, "code", "secret_unavailable"), str(error))]
+    return [("secret_unavailable", sentence) for sentence in opened.values()]
+
+
+def _of_content(loaded: Loaded, running: EmailConfig | None) -> list[Consequence]:
+    config, found = loaded.config, []
+    if activation.stops_all_mail(config):
+        sentence = "No delivery service is on: this stops all mail. Messages are accepted and wait."
+        found.append(Consequence(Level.WARNING, "stops_all_mail", sentence))
+    if config.general.suppress_all:
+        sentence = "All mail is suppressed: messages are accepted and none leaves."
+        found.append(Consequence(Level.WARNING, "suppress_all", sentence))
+    if config.general.divert_to:
+        sentence = f"All mail is diverted to {config.general.divert_to}: nobody else receives any."
+        found.append(Consequence(Level.WARNING, "divert_all", sentence))
+    for sentence in loaded.migrated:
+        found.append(Consequence(Level.NOTE, "migrated", f"Brought to the schema of today: {sentence}"))
+    return found + _of_queue(config, running)
+
+
+def _of_queue(config: EmailConfig, running: EmailConfig | None) -> list[Consequence]:
+    queued = ports.queued_messages()
+    if not queued or activation.stops_all_mail(config):
+        return []
+    text = f"{queued} queued message{' leaves' if queued == 1 else 's leave'} through this configuration"
+    sender = config.general.sender_email
+    if running is not None and sender != running.general.sender_email:
+        text += f" after it; new messages come from {sender}"
+    return [Consequence(Level.NOTE, "queued", f"{text}.")]
+
+
+def _of_tests(revision: ConfigRevision) -> list[Consequence]:
+    test = history.last_tests([revision.content_hash]).get(revision.content_hash)
+    if test is None or test.finished_at is None:
+        return [Consequence(Level.WARNING, "untested", "This configuration was never tested. Send a test email first.")]
+    when = test.finished_at.strftime("%d %b %Y %H:%M UTC")
+    if test.state == TestSend.State.RECEIVED:
+        return [Consequence(Level.NOTE, "tested", f"Tested by {test.actor_name} on {when}: the mail was received.")]
+    if test.state == TestSend.State.ACCEPTED:
+        sentence = f"Tested by {test.actor_name} on {when}: the mail server accepted the mail."
+        return [Consequence(Level.NOTE, "tested", sentence)]
+    sentence = f"The last test of exactly this configuration, by {test.actor_name} on {when}, failed."
+    return [Consequence(Level.WARNING, "test_failed", sentence)]
+
+
+def _of_processes() -> list[Consequence]:
+    living = ServiceInstance.objects.filter(last_seen__gt=activation.database_time() - LOST_AFTER).exclude(
+        state=ServiceInstance.State.STOPPED
+    )
+    return [
+        Consequence(
+            Level.WARNING,
+            "process_too_old",
+            f"The process {row.host}/{row.pid} is an older version that does not understand this configuration "
+            f"(schema {SCHEMA_VERSION}; it knows {row.schema_version}). Update and restart it.",
+        )
+        for row in living
+        if row.schema_version < SCHEMA_VERSION
+    ]

@@ -1,0 +1,50 @@
+"""History: what was saved, and beside it what ran when."""
+
+from datetime import UTC, datetime
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from emailcfg import activation, history
+
+_MAX_NUMBER = 2**63 - 1
+
+
+@require_safe
+def show(request: HttpRequest) -> HttpResponse:
+    """The page; `before` and `earlier` are the keys of the next parts of the two lists, `at` a moment to look up."""
+    active = activation.current()
+    moment = _moment(request.GET.get("at", ""))
+    context = {
+        "active": active,
+        "page": history.page(active, before=number_of(request.GET.get("before", ""))),
+        "timeline": history.timeline(before=number_of(request.GET.get("earlier", ""))),
+        "paged": "before" in request.GET,
+        "at": request.GET.get("at", ""),
+        "moment": moment,
+        "live": history.live_at(moment) if moment else None,
+    }
+    return render(request, "emailcfg/history.html", context)
+
+
+def number_of(text: str) -> int | None:
+    """A number from an address, None when it is none."""
+    return int(text) if text.isascii() and text.isdigit() and int(text[:20]) <= _MAX_NUMBER else None
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@require_safe
+def compare(request: HttpRequest) -> HttpResponse:
+    """Leads from the two chosen rows to their difference, the older one first."""
+    a, b = number_of(request.GET.get("a", "")), number_of(request.GET.get("b", ""))
+    if a is None or b is None:
+        return redirect("history")
+    return redirect("revision-diff", a=min(a, b), b=max(a, b))
