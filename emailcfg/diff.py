@@ -13,6 +13,14 @@ _CHOICES: dict[str, dict[str | None, str]] = {
         "tls": "TLS from the start (465)",
         "none": "None",
     },
+    "smtp.preset": {
+        "gmail": "Gmail",
+        "google-relay": "Google Workspace SMTP relay",
+        "microsoft365": "Microsoft 365",
+        "ses": "Amazon SES",
+        "relay": "Relay without login",
+        "relay-login": "Relay with login",
+    },
     "sendgrid.region": {"global": "Global", "eu": "European Union"},
     "delivery.selected": {"smtp": "SMTP", "sendgrid": "SendGrid", None: "None: no mail leaves"},
 }

@@ -1,10 +1,11 @@
 """Addresses of the configuration."""
 
-from django.urls import path
+from django.urls import include, path
 
 from emailcfg.views import pane, save
 
 urlpatterns = [
+    path("", include("emailcfg.urls_revisions")),
     path("configuration/email/", pane.pane, name="email-pane"),
     path("configuration/email/draft/", pane.draft, name="email-draft"),
     path("configuration/email/discard/", pane.discard, name="email-discard"),

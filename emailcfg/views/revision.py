@@ -17,6 +17,7 @@ from emailcfg.revisions import Loaded, RevisionGone, RevisionUnreadable
 from emailcfg.schema import SECRET_PATHS, EmailConfig, walk
 from emailcfg.schema_migrations import NewerSchema
 
+_MAX_NUMBER = 2**63 - 1  # what the database's integers hold
 SECTIONS = {"general": "General", "delivery": "Delivery", "smtp": "SMTP", "sendgrid": "SendGrid"}
 
 
@@ -39,13 +40,13 @@ def gone_is_said(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
 
 
 def _existing(kwargs: dict[str, Any]) -> list[int]:
-    numbers = [value for name, value in kwargs.items() if name in ("number", "a", "b")]
+    numbers = [min(value, _MAX_NUMBER) for name, value in kwargs.items() if name in ("number", "a", "b")]
     return list(ConfigRevision.objects.filter(number__in=numbers).values_list("number", flat=True))
 
 
 def found(number: int) -> ConfigRevision:
     """The revision of a number out of an address, however large. Raises RevisionGone."""
-    return revisions.get(min(number, 2**63 - 1))
+    return revisions.get(min(number, _MAX_NUMBER))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from django.utils import timezone
+
 from emailcfg import activation, revisions
 from emailcfg.actor import Actor
-from emailcfg.models import ActiveConfig, ConfigRevision
+from emailcfg.models import ActiveConfig, ConfigRevision, TestSend
 from emailcfg.schema import EmailConfig
 
 ANA = Actor(name="ana@acme.com", address="192.0.2.7")
@@ -41,3 +43,16 @@ def activated(revision: ConfigRevision, **options: Any) -> ActiveConfig:
     """The active row after activating this revision over whatever is active."""
     generation = activation.current().generation
     return activation.activate(revision.number, expected_generation=generation, actor=ANA, **options).active
+
+
+def a_test_of(revision: ConfigRevision, state: str = "accepted", **fields: Any) -> TestSend:
+    """A finished test of exactly this revision's content."""
+    return TestSend.objects.create(
+        content_hash=revision.content_hash,
+        source="revision",
+        revision=revision,
+        provider="smtp",
+        actor_name="ana@acme.com",
+        state=state,
+        **{"finished_at": timezone.now()} | fields,
+    )
