@@ -43,8 +43,8 @@ def _moment(text: str) -> datetime | None:
 
 @require_safe
 def compare(request: HttpRequest) -> HttpResponse:
-    """Leads from the two chosen rows to their difference, the older one first."""
+    """Leads from the two chosen rows to their difference, the older one first; asks for what was not chosen."""
     a, b = number_of(request.GET.get("a", "")), number_of(request.GET.get("b", ""))
     if a is None or b is None:
-        return redirect("history")
+        return render(request, "emailcfg/history_compare.html", {"a": a or "", "b": b or ""})
     return redirect("revision-diff", a=min(a, b), b=max(a, b))
