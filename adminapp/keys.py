@@ -1,4 +1,4 @@
-"""The key files outside the database: made once, never over existing ones, readable by the owner alone (cases.md C4).
+"""The key files outside the database: made once, never over existing ones, readable by the owner alone.
 
 A key ring that came into being while secrets exist would make them unreadable for ever, so the encryption and the
 fingerprint key are made only while the database holds no ciphertext. SECRET_KEY guards sessions alone and may be

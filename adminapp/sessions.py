@@ -1,4 +1,4 @@
-"""How long a login lasts: 30 minutes without activity, 12 hours in any case (cases.md C8)."""
+"""How long a login lasts: 30 minutes without activity, 12 hours in any case."""
 
 import time
 from collections.abc import Callable

@@ -110,7 +110,7 @@ TEMPLATES = [
 # Database, cache and sessions are shared by the web and the service processes.
 DATABASES: dict[str, Any] = {"default": dj_database_url.parse(ENVIRONMENT.database_url)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # FULL: a commit that was answered survives a power cut (cases.md C24).
+    # FULL: a commit that was answered survives a power cut.
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",

@@ -1,4 +1,4 @@
-"""The first run: whoever holds the token from the console registers the first administrator, once (cases.md C9)."""
+"""The first run: whoever holds the token from the console registers the first administrator, once."""
 
 import hashlib
 import secrets
