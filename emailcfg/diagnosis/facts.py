@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from emailcfg.providers.base import ErrorClass, Failure
+from emailcfg.providers.ses import looks_like_aws_secret, region_of
 
 SecretShape = str  # "", "iam-secret", "app-password", "not-ascii:<position>"
 
-_IAM_SECRET = re.compile(r"^[A-Za-z0-9/+]{40}$")
 _APP_PASSWORD = re.compile(r"^[a-z]{4} ?[a-z]{4} ?[a-z]{4} ?[a-z]{4}$")
-_SES_HOST = re.compile(r"^email-smtp(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$")
 _SES_REGION = re.compile(r"in region ([a-z]{2}(?:-[a-z]+)+-\d)", re.IGNORECASE)
 _SES_IDENTITIES = re.compile(r"in region [a-z0-9-]+:\s*(.+)$", re.IGNORECASE | re.DOTALL)
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+\w")
@@ -45,7 +44,7 @@ def secret_shape(secret: str) -> SecretShape:
     """What a secret looks like, in a word that gives nothing of it away.
 
     An AWS secret access key has 40 characters of base64; an app password of Google 16 letters."""
-    if _IAM_SECRET.match(secret) and not secret.isalpha():
+    if looks_like_aws_secret(secret):
         return "iam-secret"
     if _APP_PASSWORD.match(secret):
         return "app-password"
@@ -81,10 +80,10 @@ def known(failure: Failure, context: Context) -> dict[str, str]:
 
 
 def _of_ses(text: str, context: Context) -> dict[str, str]:
-    host = _SES_HOST.match(context.host)
+    host_region = region_of(context.host)
     region = _SES_REGION.search(text)
-    facts = {"host_region": host.group(1) if host else "", "region": region.group(1).lower() if region else ""}
-    if host and region and facts["host_region"] != facts["region"]:
+    facts = {"host_region": host_region or "", "region": region.group(1).lower() if region else ""}
+    if host_region and region and facts["host_region"] != facts["region"]:
         facts["region_differs"] = "yes"
     listed = _SES_IDENTITIES.search(text)
     identities = [found.lower() for found in _ADDRESS.findall(listed.group(1))] if listed else []
@@ -108,7 +107,7 @@ _NAMES = {  # fact: the keys under which the steps may tell it
     "names": ("names",),
     "expires": ("not_after",),
     "issuer": ("issuer",),
-    "mechanisms": ("auth",),
+    "mechanisms": ("mechanisms", "auth"),
     "scopes": ("scopes",),
     "size_limit": ("size",),
     "other_region_accepts": ("other_region_accepts",),

@@ -50,6 +50,8 @@ class RawServer:
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
+        for connection in self._open:  # an encrypted one is a socket of its own, which nobody else closes
+            connection.close()
         if self._errors and error is None:
             raise self._errors[0]
 

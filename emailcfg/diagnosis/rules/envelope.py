@@ -78,7 +78,7 @@ RULES = (
         "such addresses need.",
         "Ask the recipient for an address in plain letters.",
         (
-            Match(reasons=("smtputf8_needed", "smtputf8_not_offered", "smtputf8_missing", "smtputf8_required")),
+            Match(reasons=("smtputf8_needed",)),
             Match(words=r"smtputf8"),
             Match(words=r"'ascii' codec can't encode", stages=(Stage.SENDER, Stage.RECIPIENT)),
             Match(enhanced=("5.6.7", "5.6.9")),

@@ -4,6 +4,13 @@ from emailcfg.diagnosis.rules.rule import EHLO, ENVELOPE, LOGIN, Match, Rule
 
 RULES = (
     Rule(
+        "password-in-clear",
+        "The password was not sent, for the connection is not encrypted.",
+        "Security is set to “None”, and {host} is not this machine. Anybody on the way could read the password.",
+        "Set Security to “STARTTLS, required” or “TLS from the start”, or clear user name and password.",
+        (Match(reasons=("password_in_clear",)),),
+    ),
+    Rule(
         "ehlo-name-refused",
         "The server does not accept the name this machine gives.",
         "{host} wants a full host name, with a dot and without special characters, in the EHLO command.",
@@ -50,14 +57,13 @@ RULES = (
         "Set Security to “STARTTLS, required” or “TLS from the start”, or clear user name and password if the relay "
         "needs no login.",
         (
-            Match(reasons=("auth_not_offered", "login_not_offered", "no_auth", "auth_missing")),
+            Match(reasons=("auth_not_offered", "auth_not_accepted")),
             Match(
                 words=r"auth (?:command )?(?:used )?when not advertised|smtp auth extension not supported|"
                 r"auth(?:entication)? (?:is )?not (?:enabled|supported|available|implemented|advertised)"
             ),
             Match(stages=LOGIN, codes=(500, 502, 503)),
         ),
-        notes=(("mechanisms", "It offers {mechanisms}."),),
     ),
     Rule(
         "login-method-not-shared",
@@ -66,7 +72,7 @@ RULES = (
         "that was tried.",
         "Ask the provider to allow the methods PLAIN or LOGIN over TLS for this account, or use another service.",
         (
-            Match(reasons=("no_shared_mechanism", "auth_mechanism", "auth_mechanism_unsupported", "no_auth_mechanism")),
+            Match(reasons=("auth_not_offered",), facts=("mechanisms",)),
             Match(
                 words=r"no suitable authentication method|unrecognized authentication type|"
                 r"(?:authentication )?mechanism (?:is )?(?:not supported|unsupported|not available)"
@@ -82,7 +88,6 @@ RULES = (
         "such a character in a login.",
         "Type the password by hand, or set one of plain letters, digits and signs at the provider.",
         (
-            Match(reasons=("credentials_not_ascii", "password_not_ascii", "credential_not_ascii")),
             Match(words=r"'ascii' codec can't encode", stages=LOGIN),
             Match(stages=LOGIN, facts=("secret_not_ascii",), codes=(501, 535)),
         ),
@@ -98,7 +103,7 @@ RULES = (
         "and test again.",
         (
             Match(stages=LOGIN, codes=(535, 536, 550, 553, 554, 501)),
-            Match(reasons=("login_refused", "auth_refused", "authentication_failed")),
+            Match(reasons=("login_refused",)),
             Match(
                 words=r"authentication (?:failed|failure|unsuccessful|credentials)|invalid (?:login|credentials)|"
                 r"incorrect (?:username|password|authentication)|(?:bad|wrong) (?:username|password|credentials)|"

@@ -55,7 +55,7 @@ RULES = (
         "Create an API key with “Mail Send”, or give this one that permission in SendGrid's settings, and test again.",
         (
             Match(words=r"not authorized to send mail|60604"),
-            Match(stages=KEY, reasons=("scope_missing", "key_lacks_scope", "missing_scope", "key_scope")),
+            Match(stages=KEY, reasons=("scope_missing",)),
             Match(stages=KEY, codes=(403,), provider="sendgrid"),
             Match(words=r"access forbidden", codes=(403,)),
         ),
@@ -83,7 +83,7 @@ RULES = (
         "single sender; then test again.",
         (
             Match(words=r"does not match a verified sender identity|60222"),
-            Match(reasons=("sender_not_verified",)),
+            Match(provider="sendgrid", reasons=("sender_not_verified",)),
         ),
         SENDER_IDENTITY,
     ),
@@ -101,10 +101,7 @@ RULES = (
         "one of its suppression lists, is invalid, or bounced before.",
         "Look the address up in SendGrid under Suppressions and Activity, remove it there if it is right, and "
         "send again.",
-        (
-            Match(words=r"\"?event\"?\W{1,4}dropped|bounced address|unsubscribed address|spam reporting address"),
-            Match(provider="sendgrid", reasons=("dropped",)),
-        ),
+        (Match(words=r"\"?event\"?\W{1,4}dropped|bounced address|unsubscribed address|spam reporting address"),),
         "Event Webhook reference, twilio.com/docs/sendgrid/for-developers/tracking-events/event",
     ),
     Rule(

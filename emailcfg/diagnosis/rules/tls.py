@@ -4,6 +4,13 @@ from emailcfg.diagnosis.rules.rule import TLS, Match, Rule
 
 RULES = (
     Rule(
+        "trust-unreadable",
+        "The list of trusted authorities can't be read.",
+        "The certificates of “CA certificate” or of the file that SSL_CERT_FILE names are missing or damaged.",
+        "Paste the CA certificate again, or correct the file; the raw words say what is wrong with it.",
+        (Match(reasons=("trust_unreadable",)),),
+    ),
+    Rule(
         "smtp-tls-on-plain-port",
         "The server does not speak TLS from the start on this port.",
         "TLS from the start is configured, and {host} answered on port {port} in plain text. That port expects "
@@ -22,7 +29,7 @@ RULES = (
         "Try port 465 with TLS from the start; inside a network you trust, a relay without login can use Security "
         "“None”.",
         (
-            Match(reasons=("starttls_not_offered", "starttls_missing", "no_starttls", "starttls_unsupported")),
+            Match(reasons=("starttls_not_offered",)),
             Match(words=r"starttls extension not supported|starttls (?:is )?not (?:offered|supported|advertised)"),
         ),
     ),

@@ -287,4 +287,8 @@ LOCAL = (
     ("tls-failed", Stage.TLS, "tls_failed"),
     ("starttls-not-offered", Stage.TLS, "starttls_not_offered"),
     ("login-not-offered", Stage.LOGIN, "auth_not_offered"),
+    ("password-in-clear", Stage.LOGIN, "password_in_clear"),
+    ("trust-unreadable", Stage.TLS, "trust_unreadable"),
+    ("address-needs-smtputf8", Stage.RECIPIENT, "smtputf8_needed"),
+    ("sendgrid-key-scope", Stage.KEY, "scope_missing"),
 )
