@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("messages/", views.messages, name="messages"),
     path("support/", views.support, name="support"),
     path("", include("emailcfg.urls")),
+    path("", include("outbound.urls")),
     path("omnibar/", views.omnibar, name="omnibar"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

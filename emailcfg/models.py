@@ -161,6 +161,7 @@ class TestSend(models.Model):
     alternatives = models.JSONField(default=list)
     message_id = models.CharField(max_length=300, blank=True)
     receipt_code_hash = models.CharField(max_length=64, blank=True)
+    receipt_token_hash = models.CharField(max_length=64, blank=True, db_index=True)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     actor_name = models.CharField(max_length=254)
     started_at = models.DateTimeField(auto_now_add=True)
@@ -173,6 +174,16 @@ class TestSend(models.Model):
 
     def __str__(self) -> str:
         return f"test {self.pk} ({self.state})"
+
+    @property
+    def took(self) -> str:
+        """How long the mail took from the server's acceptance to its reader, in words."""
+        if self.received_at is None or self.finished_at is None:
+            return ""
+        seconds = max(0, round((self.received_at - self.finished_at).total_seconds()))
+        if seconds < 120:
+            return "1 second" if seconds == 1 else f"{seconds} seconds"
+        return f"{round(seconds / 60)} minutes"
 
 
 class ServiceInstance(models.Model):

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 
 from django.forms import BoundField
 
-from emailcfg import drafts, secrets
+from emailcfg import drafts, secrets, tested
 from emailcfg.editing import Editing, SecretState, Understood, understand
+from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, EmailForm, SecretsForm, form_for, name_of
 from emailcfg.models import Secret
 from emailcfg.providers import ses
 from emailcfg.schema import SECRET_PATHS, EmailConfig, StoredSecret, walk
+from emailcfg.tested import Tested
 from emailcfg.typed import PATHS, SERVICES, SWITCHES, missing, values_of
 
 TITLES = {path: title for path, title, _ in walk(EmailConfig())}
@@ -75,6 +77,7 @@ class PaneView:
     notes: Mapping[str, Note]
     secrets: Mapping[str, SecretView]
     services: Mapping[str, ServiceView]
+    tested: Tested | None = None
     offer_conversion: bool = False  # an AWS secret was typed where its SMTP password belongs
     converted: str = ""
 
@@ -108,9 +111,19 @@ def pane_view(
         notes=_notes(editing, understood, strict, frozenset(refused or ())),
         secrets=_secrets(editing, understood),
         services={name: _service(name, editing, understood) for name in SERVICES},
+        tested=_tested(understood),
         offer_conversion="smtp.password" in (refused or {}),
         converted=converted,
     )
+
+
+def _tested(understood: Understood) -> Tested | None:
+    if understood.config is None or understood.config.provider is None:
+        return None
+    try:
+        return tested.latest(secrets.hash_of(understood.config, secrets.key_ring()))
+    except SecretUnavailable:
+        return None
 
 
 def _notes(editing: Editing, understood: Understood, strict: bool, refused: frozenset[str]) -> dict[str, Note]:

@@ -49,6 +49,9 @@
   settle(document);
   document.body.addEventListener("htmx:afterRequest", () => settle(document));
 
+  // A test that ended changes the badge in its service's header.
+  document.body.addEventListener("test-ended", () => htmx.trigger(form, "change"));
+
   // The eye shows what is typed now, never what is stored.
   for (const button of document.querySelectorAll("[data-reveal]")) {
     button.addEventListener("click", () => {

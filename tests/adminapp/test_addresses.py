@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 PUBLIC = {
     "/setup/",
     "/healthz",
+    "/received/x/",  # the receipt of a test mail; the token in the address is the proof
     "/readyz",
     "/metrics",
     "/accounts/login/",

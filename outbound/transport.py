@@ -1,0 +1,40 @@
+"""The session through which a configuration delivers, with what this installation allows and is called.
+
+Test sends and the service both come here, so a test can't take another way than real mail does.
+"""
+
+import socket
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from emailcfg import secrets
+from emailcfg.providers.base import Session
+from emailcfg.providers.open import session_for
+from emailcfg.schema import EmailConfig
+
+
+def session_of(config: EmailConfig, *, deadline_s: float | None = None) -> Session:
+    """A session, not yet open. Stored secrets are decrypted for the destination they were entered for.
+    `deadline_s` bounds opening it and each mail; ATTEMPT_DEADLINE_S when None.
+
+    Raises emailcfg.encryption.SecretUnavailable, emailcfg.providers.open.NoProvider."""
+    return session_for(
+        secrets.open_all(config, secrets.key_ring()),
+        policy=settings.NETWORK_POLICY,
+        ehlo_default=own_name(),
+        deadline_s=settings.ATTEMPT_DEADLINE_S if deadline_s is None else deadline_s,
+        sendgrid_api_url=settings.SENDGRID_API_URL,
+        trust_file=str(settings.SSL_CERT_FILE) if settings.SSL_CERT_FILE else None,
+    )
+
+
+@lru_cache(maxsize=1)
+def own_name() -> str:
+    """The name this machine gives itself at EHLO when the configuration has none: that of PUBLIC_BASE_URL, else
+    of the machine, if it is a full name; "" lets the session use an address literal (RFC 5321, 4.1.4)."""
+    for name in (urlsplit(settings.PUBLIC_BASE_URL).hostname or "", socket.getfqdn()):
+        if "." in name.strip(".") and not name.replace(".", "").isdigit() and not name.endswith(".local"):
+            return name.rstrip(".")
+    return ""

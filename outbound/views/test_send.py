@@ -1,0 +1,119 @@
+"""Starting a test send from the form or from a revision, watching it, and telling that its mail arrived."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import trigger_client_event
+
+from emailcfg import activation, audit, revisions, rules
+from emailcfg.actor import Actor
+from emailcfg.drafts import DraftConflict
+from emailcfg.encryption import SecretUnavailable
+from emailcfg.forms import SECRET_NAMES, name_of
+from emailcfg.models import TestSend
+from emailcfg.requests import actor_of
+from emailcfg.schema_migrations import NewerSchema
+from emailcfg.views.fields import TITLES
+from emailcfg.views.pane import state_response, store_posted
+from outbound import testsend
+from outbound.testsend import Plan, TestRefused
+
+
+@sensitive_post_parameters(*SECRET_NAMES)
+@require_POST
+def from_form(request: HttpRequest) -> HttpResponse:
+    """Tests what the form shows now, saved or not, secrets typed just now included."""
+    try:
+        view = store_posted(request, strict=True)
+    except DraftConflict:
+        return render(request, "emailcfg/draft_conflict.html", {"oob": True})
+    except SecretUnavailable as error:
+        return _refused(request, str(error))
+    config = view.understood.config
+    response = state_response(request, view)
+    if config is None:
+        mend = [(name_of(path), TITLES.get(path, path), found[0]) for path, found in view.understood.errors.items()]
+        response.content += render(request, "outbound/test_refused.html", {"to_mend": mend}).content
+        return response
+    unchanged = not view.understood.changed
+    base = view.editing.base if unchanged else None
+    is_active = base is not None and base.number == activation.current().revision_id
+    source = TestSend.Source.FORM if base is None else _source(is_active)
+    response.content += _start(request, Plan(config, source, base, *_asked(request))).content
+    return response
+
+
+@require_POST
+def from_revision(request: HttpRequest, number: int) -> HttpResponse:
+    """Tests a saved revision as it stands."""
+    try:
+        loaded = revisions.read(revisions.get(number))
+    except (revisions.RevisionGone, revisions.RevisionUnreadable, NewerSchema) as error:
+        return _refused(request, str(error))
+    source = _source(activation.current().revision_id == number)
+    return _start(request, Plan(loaded.config, source, loaded.revision, *_asked(request)))
+
+
+def _source(is_active: bool) -> TestSend.Source:
+    return TestSend.Source.ACTIVE if is_active else TestSend.Source.REVISION
+
+
+def _asked(request: HttpRequest) -> tuple[str, str, bool]:
+    return request.POST.get("to", "").strip(), request.POST.get("kind", "test"), "dry_run" in request.POST
+
+
+def _start(request: HttpRequest, plan: Plan) -> HttpResponse:
+    try:
+        if not plan.to:
+            raise rules.Refused("Enter the address the test goes to.")
+        rules.address(plan.to)
+        prepared = testsend.prepare(plan, actor_of(request))
+    except (rules.Refused, TestRefused, SecretUnavailable) as error:
+        return _refused(request, str(error))
+    testsend.start(prepared)
+    return _shown(request, prepared.test)
+
+
+def _refused(request: HttpRequest, sentence: str) -> HttpResponse:
+    return render(request, "outbound/test_refused.html", {"sentence": sentence})
+
+
+def _shown(request: HttpRequest, test: TestSend, **extra: object) -> HttpResponse:
+    response = render(request, "outbound/test_run.html", {"test": test, "ladder": test.steps, **extra})
+    if test.state != TestSend.State.RUNNING:
+        trigger_client_event(response, "test-ended")
+        trigger_client_event(response, "omnibar:refresh")
+    return response
+
+
+@require_GET
+def progress(request: HttpRequest, pk: int) -> HttpResponse:
+    """The test as it stands; the page asks again while it runs."""
+    return _shown(request, testsend.settle_silent(get_object_or_404(TestSend, pk=pk)))
+
+
+@require_POST
+def received(request: HttpRequest, pk: int) -> HttpResponse:
+    """Takes the code that the test mail carries: *accepted* becomes *received*."""
+    test = get_object_or_404(TestSend, pk=pk)
+    if not testsend.code_matches(test, request.POST.get("code", "")):
+        return _shown(request, test, code_error="This is not the code of this test mail. It has eight letters.")
+    if testsend.receive(test):
+        audit.record("test.received", actor=actor_of(request), subject=f"test {test.pk}")
+    test.refresh_from_db()
+    return _shown(request, test)
+
+
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def receipt(request: HttpRequest, token: str) -> HttpResponse:
+    """The page behind the link of a test mail. Opening it changes nothing (mail scanners open links); the button
+    on it does, once."""
+    test = get_object_or_404(TestSend, receipt_token_hash=testsend.token_hash(token))
+    if request.method == "POST" and testsend.receive(test):
+        actor = Actor(name="link in the test mail", address=str(request.META.get("REMOTE_ADDR", "")))
+        audit.record("test.received", actor=actor, subject=f"test {test.pk}")
+        test.refresh_from_db()
+    return render(request, "outbound/receipt.html", {"test": test})
