@@ -22,10 +22,10 @@ class Redactor:
             encoded = [secret.encode(), f"\0{user}\0{secret}".encode(), f"{user}\0{user}\0{secret}".encode()]
             base64s = [base64.b64encode(raw).decode() for raw in encoded]
             forms |= {secret, escaped(secret), quote(secret, safe=""), quote(secret), quote_plus(secret)}
-            forms |= {text.rstrip("=") for text in base64s}
+            forms |= {*base64s, *(text.rstrip("=") for text in base64s)}
         ordered = sorted(forms, key=len, reverse=True)
         self._forms = tuple(form.lower() for form in ordered)
-        self._pattern = re.compile("|".join(map(re.escape, ordered)) + "", re.IGNORECASE) if ordered else None
+        self._pattern = re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE) if ordered else None
 
     def __call__(self, text: str) -> str:
         if self._pattern is None:

@@ -43,8 +43,15 @@ def scripted_smtp() -> Iterator[Callable[..., ScriptedSmtp]]:
         yield start
 
 
-@pytest.fixture
-def sendgrid_server() -> Iterator[SendGridServer]:
-    """A SendGrid of this test alone; set SENDGRID_API_URL to its `url`."""
+@pytest.fixture(scope="session")
+def http_server_of_the_run() -> Iterator[HTTPServer]:
+    """One HTTP server for the whole run: stopping one takes half a second."""
     with HTTPServer(host="127.0.0.1", port=0, threaded=True) as server:
-        yield SendGridServer(server)
+        yield server
+
+
+@pytest.fixture
+def sendgrid_server(http_server_of_the_run: HTTPServer) -> Iterator[SendGridServer]:
+    """A SendGrid of this test alone; set SENDGRID_API_URL to its `url`."""
+    yield SendGridServer(http_server_of_the_run)
+    http_server_of_the_run.clear()

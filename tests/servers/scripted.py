@@ -144,6 +144,12 @@ class ScriptedSmtp(RawServer):
         if self._tls_from_start:
             connection = self._encrypt(connection)
         dialogue = _Dialogue(connection)
+        try:
+            self._talk(dialogue)
+        finally:
+            dialogue.stream.close()
+
+    def _talk(self, dialogue: _Dialogue) -> None:
         if not self._answer(dialogue, "connect"):
             return
         while (raw := dialogue.line()) is not None:

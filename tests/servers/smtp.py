@@ -95,7 +95,9 @@ class SmtpServer:
         self._users = dict(users or {})
         self._handler = _Handler(pipelining, refused or {})
         self._size_limit = size_limit
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        # asyncio switches Nagle's algorithm off only for sockets that name their protocol.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.bind(("127.0.0.1", 0))
         self.host = "127.0.0.1"
         self.port: int = self._socket.getsockname()[1]
         self.login_attempts: list[str] = []
