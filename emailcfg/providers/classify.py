@@ -67,10 +67,11 @@ RULES: tuple[Rule, ...] = (
     # Limits of the account: Gmail, Workspace relay, SES, Microsoft 365.
     Rule(_RATE, "login_limited", LOGIN, _codes(432, 454)),
     Rule(_RATE, "too_many_connections", DIALOGUE, _codes(432)),
+    Rule(_RATE, "rate_limited", MAIL, SOFT, "", _any(r"peak smtp relay limit")),
     Rule(_RATE, "quota_exceeded", MAIL, None, "5.4.5"),
     Rule(_RATE, "quota_exceeded", MAIL, None, "", _any(r"daily (message |user )?(sending )?(quota|limit)")),
     Rule(_RATE, "quota_exceeded", MAIL, None, "", _any(r"SubmissionQuotaExceeded", r"relay limit exceeded")),
-    Rule(_RATE, "rate_limited", MAIL, None, "", _any(r"throttling failure", r"maximum sending rate", r"peak .*limit")),
+    Rule(_RATE, "rate_limited", MAIL, None, "", _any(r"throttling failure", r"maximum sending rate")),
     Rule(_RATE, "tenant_blocked", MAIL, HARD, "5.7.705"),
     Rule(_RATE, "tenant_blocked", MAIL, HARD, "5.7.708"),
     # Encryption and login, whenever the server thinks of asking for them.

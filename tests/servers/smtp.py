@@ -1,6 +1,7 @@
 """A friendly, standards-keeping SMTP server (aiosmtpd): plain, STARTTLS or TLS from the start, with logins."""
 
 import asyncio
+import logging
 import socket
 import ssl
 import threading
@@ -12,6 +13,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd tells every command it reads
 
 Security = Literal["none", "starttls", "tls"]
 
