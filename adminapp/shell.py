@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from adminapp.templatetags.time_shown import words
-from emailcfg import activation
+from emailcfg import activation, confirmation
 from emailcfg.models import ActiveConfig, FormDraft, TestSend
 
 EMAIL_PAGE = "/configuration/email/"
@@ -43,6 +43,8 @@ class OmniBar:
     unsaved_changes: int
     badge: Badge
     banners: tuple[Banner, ...] = field(default=())
+    active: ActiveConfig | None = None
+    confirm_left_s: int | None = None  # seconds until the active revision returns by itself, None when it does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ def omnibar(request: HttpRequest) -> OmniBar:
         unsaved_changes=len(draft.changed) if draft else 0,
         badge=_badge(active),
         banners=_banners(active),
+        active=active,
+        confirm_left_s=confirmation.seconds_left(active),
     )
 
 
@@ -118,6 +122,10 @@ def _badge(active: ActiveConfig) -> Badge:
 def _banners(active: ActiveConfig) -> tuple[Banner, ...]:
     general = active.revision.payload.get("general", {}) if active.revision else {}
     banners = []
+    if paused := confirmation.sending_paused(active):
+        banners.append(Banner("error", paused, reverse("history"), "Open the history"))
+    if returned := confirmation.returned_by_itself(active):
+        banners.append(Banner("warning", returned, reverse("history"), "Open the history"))
     if general.get("suppress_all"):
         banners.append(Banner("warning", "No mail leaves: all mail is suppressed.", EMAIL_PAGE, "Change"))
     if general.get("divert_to"):

@@ -139,6 +139,23 @@ def report_attempts(generation: int, *, attempts: int, configuration_failures: i
     )
 
 
+def seconds_left(active: ActiveConfig) -> int | None:
+    """Whole seconds until the active revision returns by itself; None when it is not waiting."""
+    if active.confirm_state != ActiveConfig.Confirm.PENDING or active.confirm_deadline is None:
+        return None
+    return max(0, int((active.confirm_deadline - database_time()).total_seconds()))
+
+
+def returned_by_itself(active: ActiveConfig) -> str:
+    """That the active revision is one that was returned to, and why, as a sentence; "" when a person chose it."""
+    if active.activated_by != SYSTEM.name:
+        return ""
+    last = Activation.objects.filter(generation=active.generation, kind=Activation.Kind.RETURN).first()
+    if last is None:
+        return ""
+    return f"r{last.previous_id} was returned to r{last.revision_id} by itself. {last.reason}"
+
+
 def sending_paused(active: ActiveConfig) -> str:
     """Why no mail may leave although a revision is active, as a sentence; "" when it may."""
     if active.confirm_state != ActiveConfig.Confirm.FAILED:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from emailcfg.views import history, revision
+from emailcfg.views import activate, history, revision
 
 urlpatterns = [
     path("configuration/history/", history.show, name="history"),
@@ -10,4 +10,9 @@ urlpatterns = [
     path("configuration/revisions/<int:number>/", revision.show, name="revision"),
     path("configuration/revisions/<int:number>/delete/", revision.delete, name="revision-delete"),
     path("configuration/revisions/<int:a>/diff/<int:b>/", revision.difference, name="revision-diff"),
+    path("configuration/revisions/<int:number>/activate/", activate.activate, name="activate"),
+    path("configuration/convergence/", activate.progress, name="convergence"),
+    path("configuration/confirm/", activate.confirm, name="confirm"),
+    path("configuration/confirm/<str:token>/", activate.confirm_link, name="confirm-link"),
+    path("configuration/rollback/", activate.rollback, name="rollback"),
 ]

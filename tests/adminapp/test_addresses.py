@@ -64,7 +64,7 @@ def test_a_get_changes_nothing(admin_client: Client, django_assert_num_queries: 
 
 
 # Pages that show what will happen and change it only by POST.
-SHOWN_FIRST: set[str] = set()
+SHOWN_FIRST = {"activate", "revision-delete", "confirm-link"}
 
 
 def test_posts_need_the_csrf_token(admin_user: User) -> None:

@@ -1,12 +1,13 @@
 """Configurations and revisions for tests, in as few words as possible."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
 
 from emailcfg import activation, revisions
 from emailcfg.actor import Actor
-from emailcfg.models import ActiveConfig, ConfigRevision, TestSend
+from emailcfg.models import ActiveConfig, ConfigRevision, ServiceInstance, TestSend
 from emailcfg.schema import EmailConfig
 
 ANA = Actor(name="ana@acme.com", address="192.0.2.7")
@@ -55,4 +56,28 @@ def a_test_of(revision: ConfigRevision, state: str = "accepted", **fields: Any) 
         actor_name="ana@acme.com",
         state=state,
         **{"finished_at": timezone.now()} | fields,
+    )
+
+
+def a_process(
+    name: str,
+    state: str,
+    generation: int | None,
+    *,
+    role: str = "outbound",
+    seen: timedelta = timedelta(),
+    error: str = "",
+    schema_version: int = 1,
+) -> ServiceInstance:
+    """A running process that gave its last sign of life `seen` ago."""
+    return ServiceInstance.objects.create(
+        instance=name,
+        role=role,
+        host="here",
+        pid=1,
+        last_seen=activation.database_time() - seen,
+        generation=generation,
+        state=state,
+        error=error,
+        schema_version=schema_version,
     )

@@ -6,8 +6,8 @@ import pytest
 
 from emailcfg import activation, confirmation, revisions
 from emailcfg.confirmation import Watch
-from emailcfg.models import Activation, ActiveConfig, AuditEvent, ConfigRevision, ServiceInstance
-from tests.emailcfg.making import ANA, BEN, a_revision, activated
+from emailcfg.models import Activation, ActiveConfig, AuditEvent, ConfigRevision
+from tests.emailcfg.making import ANA, BEN, a_process, a_revision, activated
 
 pytestmark = pytest.mark.django_db
 
@@ -177,32 +177,17 @@ def test_failures_of_another_generation_or_after_confirmation_return_nothing(pen
     assert not confirmation.report_attempts(2, attempts=50, configuration_failures=50)
 
 
-def process(
-    name: str, state: str, generation: int, *, seen: timedelta = timedelta(), error: str = ""
-) -> ServiceInstance:
-    return ServiceInstance.objects.create(
-        instance=name,
-        role="outbound",
-        host="here",
-        pid=1,
-        last_seen=activation.database_time() - seen,
-        generation=generation,
-        state=state,
-        error=error,
-    )
-
-
 def test_a_revision_that_every_process_refuses_returns(pending: activation.Activated) -> None:
-    process("a", "rejected", 1, error="The password can't be decrypted.")
-    process("b", "rejected", 1)
-    process("gone", "running", 2, seen=timedelta(minutes=2))
+    a_process("a", "rejected", 1, error="The password can't be decrypted.")
+    a_process("b", "rejected", 1)
+    a_process("gone", "running", 2, seen=timedelta(minutes=2))
     assert Watch().tick()
     assert "password can't be decrypted" in Activation.objects.first().reason  # type: ignore[union-attr]
 
 
 def test_a_revision_that_one_process_runs_stays(pending: activation.Activated) -> None:
-    process("a", "rejected", 1)
-    process("b", "running", 2)
+    a_process("a", "rejected", 1)
+    a_process("b", "running", 2)
     assert not Watch().tick()
 
 
