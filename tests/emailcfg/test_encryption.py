@@ -2,7 +2,6 @@
 
 import base64
 import dataclasses
-import os
 from pathlib import Path
 
 import pytest
