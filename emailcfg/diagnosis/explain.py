@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from emailcfg.diagnosis.facts import Context, known, secret_shape
+from emailcfg.diagnosis.facts import Context, known, learnt_from, secret_shape
 from emailcfg.diagnosis.rules import ALL, Match, Rule
 from emailcfg.diagnosis.rules.general import general, general_http
 from emailcfg.providers.base import Failure, Stage
 
-__all__ = ["Context", "Explanation", "Seen", "best", "explain", "secret_shape", "tell"]
+__all__ = ["Context", "Explanation", "Seen", "best", "explain", "learnt_from", "secret_shape", "tell"]
 
 # What a sentence says where a fact is not known.
 _UNKNOWN = {
@@ -138,6 +138,7 @@ def _fits(match: Match, seen: Seen) -> bool:
     return (
         (not match.stages or seen.stage in match.stages or (seen.stage is None and telling))
         and (not match.provider or seen.provider == match.provider or (not seen.provider and bool(match.words)))
+        and not (match.pasted and seen.reason)
         and (not match.codes or seen.code in match.codes)
         and (not match.enhanced or seen.enhanced in match.enhanced)
         and (not match.reasons or seen.reason in match.reasons)

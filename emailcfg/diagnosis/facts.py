@@ -1,11 +1,11 @@
 """What a failure and its surroundings tell: the facts that rules ask for and that sentences name."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from emailcfg.providers.base import ErrorClass, Failure
+from emailcfg.providers.base import ErrorClass, Failure, Step
 from emailcfg.providers.ses import looks_like_aws_secret, region_of
 
 SecretShape = str  # "", "iam-secret", "app-password", "not-ascii:<position>"
@@ -50,6 +50,11 @@ def secret_shape(secret: str) -> SecretShape:
         return "app-password"
     odd = next((position for position, character in enumerate(secret, start=1) if not character.isascii()), 0)
     return f"not-ascii:{odd}" if odd else ""
+
+
+def learnt_from(steps: Iterable[Step]) -> dict[str, object]:
+    """The facts of all steps so far as one mapping, for `Context.learnt`; a later step has the last word."""
+    return {name: value for step in steps for name, value in step.facts.items()}
 
 
 def known(failure: Failure, context: Context) -> dict[str, str]:

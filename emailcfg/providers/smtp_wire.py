@@ -91,7 +91,7 @@ class Wire:
         lines: list[bytes] = []
         while True:
             lines.append(self._line(wait_until))
-            if lines[-1][3:4] != b"-":
+            if lines[-1][3:4] != b"-" or not lines[-1][:3].isdigit():  # "SSH-2.0" announces no further line
                 return lines
             if len(lines) >= MAX_LINES:
                 raise WireError("unreadable_reply", f"The reply has more than {MAX_LINES} lines.")

@@ -36,8 +36,8 @@ RULES = (
         "Security defaults block the login.",
         "The organisation uses Microsoft's security defaults or a Conditional Access policy, which lock logins with "
         "a name and a password such as SMTP's.",
-        "Ask the organisation's administrator for an exception for {username} in the Microsoft Entra admin centre, or "
-        "send through a relay connector or another service.",
+        "Ask the organisation's administrator to replace security defaults by Conditional Access policies that leave out "
+        "{username}, or send through a relay connector or another service.",
         (Match(words=r"security defaults? policy|locked by your organization's security"),),
         "Security defaults in Microsoft Entra ID, learn.microsoft.com/entra/fundamentals/security-defaults",
     ),
@@ -123,8 +123,7 @@ RULES = (
     Rule(
         "microsoft-daily-recipients",
         "The mailbox has reached its number of recipients for the day.",
-        "Microsoft 365 lets a mailbox send to 10,000 recipients in 24 hours, less in trial organisations, and "
-        "{username} has used them up.",
+        "Microsoft 365 lets a mailbox send to 10,000 recipients in 24 hours, and {username} has used them up.",
         "Nothing is lost: the queue waits and goes on by itself. For more mail use Azure Communication Services or "
         "another mail service.",
         (

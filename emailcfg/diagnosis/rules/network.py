@@ -13,7 +13,8 @@ RULES = (
             Match(reasons=("name_not_found",)),
             Match(
                 words=r"name or service not known|nodename nor servname|enotfound|getaddrinfo failed|"
-                r"no address associated with hostname|host or domain name not found|host not found"
+                r"no address associated with hostname|host or domain name not found|host not found",
+                pasted=True,
             ),
         ),
     ),
@@ -26,7 +27,7 @@ RULES = (
         (
             Match(reasons=("name_server_failed",)),
             Match(stages=RESOLVE, reasons=("timed_out",)),
-            Match(words=r"temporary failure in name resolution|eai_again|servfail"),
+            Match(words=r"temporary failure in name resolution|eai_again|servfail", pasted=True),
         ),
     ),
     Rule(
@@ -53,7 +54,7 @@ RULES = (
         "Choose another port: 587 with STARTTLS and 465 with TLS from the start are the usual ones.",
         (
             Match(reasons=("connection_refused",)),
-            Match(words=r"connection refused|econnrefused|actively refused"),
+            Match(words=r"connection refused|econnrefused|actively refused", pasted=True),
         ),
     ),
     Rule(
@@ -65,7 +66,10 @@ RULES = (
         "hosts this machine to open the port.",
         (
             Match(stages=CONNECT, reasons=("timed_out",)),
-            Match(words=r"connect(?:ion)? ?(?:to \S+ )?timed? ?out|connection timeout|etimedout|esocket.*timeout"),
+            Match(
+                words=r"connect(?:ion)? ?(?:to \S+ )?timed? ?out|connection timeout|etimedout|esocket.*timeout",
+                pasted=True,
+            ),
         ),
         "Remove the restriction on port 25 of your EC2 instance, repost.aws/knowledge-center/ec2-port-25-throttle",
     ),
@@ -77,7 +81,10 @@ RULES = (
         "Check the network of this machine; if only IPv6 fails, use a host name that has an IPv4 address.",
         (
             Match(reasons=("unreachable",)),
-            Match(words=r"network is unreachable|no route to host|enetunreach|ehostunreach|host is unreachable"),
+            Match(
+                words=r"network is unreachable|no route to host|enetunreach|ehostunreach|host is unreachable",
+                pasted=True,
+            ),
         ),
     ),
     Rule(
@@ -89,7 +96,10 @@ RULES = (
         (
             Match(stages=GREETING, reasons=("timed_out",)),
             Match(stages=GREETING, words=r"^\\x15\\x03"),  # a TLS alert, read as text
-            Match(words=r"connection unexpectedly closed: (?:the read operation )?timed out|greeting never received"),
+            Match(
+                words=r"connection unexpectedly closed: (?:the read operation )?timed out|greeting never received",
+                pasted=True,
+            ),
         ),
     ),
     Rule(
@@ -184,7 +194,10 @@ RULES = (
         "Test again; if it happens each time at the same step, look at the server's own log for the reason.",
         (
             Match(reasons=("connection_lost",)),
-            Match(words=r"connection reset|econnreset|broken pipe|connection unexpectedly closed|lost connection"),
+            Match(
+                words=r"connection reset|econnreset|broken pipe|connection unexpectedly closed|lost connection",
+                pasted=True,
+            ),
         ),
     ),
     Rule(

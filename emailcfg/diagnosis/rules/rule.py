@@ -14,7 +14,8 @@ class Match:
     """One look of a failure. Everything that is given must hold; within one field any value will do.
 
     `words` is a regular expression searched, without regard to case, in the server's text and the local
-    cause. `hosts` is one searched in the configured host name. `facts` names facts that must be known.
+    cause. `hosts` is one searched in the configured host name. `facts` names facts that must be known. `pasted`
+    looks are for texts out of a log only: a session of ours names the reason itself, and words would be a guess.
     """
 
     stages: tuple[Stage, ...] = ()
@@ -25,6 +26,7 @@ class Match:
     hosts: str = ""
     facts: tuple[str, ...] = ()
     provider: str = ""
+    pasted: bool = False
 
     def weight(self, words_found: int) -> int:
         """How much this look says when it holds; the heaviest wins. `words_found` is the length of what the

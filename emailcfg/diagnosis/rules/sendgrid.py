@@ -56,7 +56,6 @@ RULES = (
         (
             Match(words=r"not authorized to send mail|60604"),
             Match(stages=KEY, reasons=("scope_missing",)),
-            Match(stages=KEY, codes=(403,), provider="sendgrid"),
             Match(words=r"access forbidden", codes=(403,)),
         ),
         "Error 60604, twilio.com/docs/api/errors/60604",

@@ -17,7 +17,10 @@ RULES = (
         "STARTTLS, or no encryption.",
         "Set Security to “STARTTLS, required” for port {port}, or use port 465 with TLS from the start.",
         (
-            Match(words=r"wrong[_ ]version[_ ]number|record layer failure|packet length too long|unknown protocol"),
+            Match(
+                words=r"wrong[_ ]version[_ ]number|record layer failure|packet length too long|unknown protocol",
+                pasted=True,
+            ),
             Match(reasons=("not_tls",)),
         ),
     ),
@@ -30,7 +33,10 @@ RULES = (
         "“None”.",
         (
             Match(reasons=("starttls_not_offered",)),
-            Match(words=r"starttls extension not supported|starttls (?:is )?not (?:offered|supported|advertised)"),
+            Match(
+                words=r"starttls extension not supported|starttls (?:is )?not (?:offered|supported|advertised)",
+                pasted=True,
+            ),
         ),
     ),
     Rule(
@@ -67,7 +73,7 @@ RULES = (
         "host name.",
         (
             Match(reasons=("certificate_self_signed",)),
-            Match(words=r"self[- ]signed certificate"),
+            Match(words=r"self[- ]signed certificate", pasted=True),
         ),
         notes=(("issuer", "The certificate was issued by {issuer}."),),
     ),
@@ -80,8 +86,9 @@ RULES = (
         "operator to send the whole chain.",
         (
             Match(reasons=("certificate_unknown_issuer",)),
-            Match(words=r"unable to get (?:local )?issuer certificate|unable to verify the first certificate"),
-            Match(words=r"certificate verify failed"),
+            Match(
+                words=r"unable to get (?:local )?issuer certificate|unable to verify the first certificate", pasted=True
+            ),
         ),
         notes=(("issuer", "The certificate was issued by {issuer}."),),
     ),
@@ -97,6 +104,7 @@ RULES = (
             Match(
                 provider="sendgrid",
                 words=r"self[- ]signed certificate|unable to get (?:local )?issuer certificate",
+                pasted=True,
             ),
         ),
         notes=(("issuer", "The certificate was issued by {issuer}."),),
@@ -111,7 +119,8 @@ RULES = (
             Match(reasons=("certificate_wrong_name",)),
             Match(
                 words=r"hostname mismatch|ip address mismatch|certificate is not valid for|doesn't match|"
-                r"does not match (?:certificate|target)|err_tls_cert_altname_invalid|altnames"
+                r"does not match (?:certificate|target)|err_tls_cert_altname_invalid|altnames",
+                pasted=True,
             ),
         ),
         notes=(("names", "The certificate is for {names}."),),
@@ -125,7 +134,7 @@ RULES = (
         "certificate.",
         (
             Match(reasons=("certificate_expired",)),
-            Match(words=r"certificate (?:has )?expired|cert_has_expired"),
+            Match(words=r"certificate (?:has )?expired|cert_has_expired", pasted=True),
         ),
         notes=(
             ("expires", "It was valid until {expires}."),
@@ -140,7 +149,7 @@ RULES = (
         "Set the clock of this machine and test again.",
         (
             Match(reasons=("certificate_not_yet_valid",)),
-            Match(words=r"certificate is not yet valid"),
+            Match(words=r"certificate is not yet valid", pasted=True),
         ),
         notes=(("clock", "The clock of this machine says {clock}."),),
     ),
@@ -153,7 +162,8 @@ RULES = (
             Match(reasons=("tls_too_old",)),
             Match(
                 words=r"unsupported[_ ]protocol|no[_ ]shared[_ ]cipher|(?:handshake failure|protocol version)|"
-                r"no[_ ]protocols[_ ]available|dh[_ ]key[_ ]too[_ ]small"
+                r"no[_ ]protocols[_ ]available|dh[_ ]key[_ ]too[_ ]small",
+                pasted=True,
             ),
         ),
     ),
@@ -163,6 +173,9 @@ RULES = (
         "The TLS handshake with {host} broke off. A device on the way, or a port that does not speak TLS, may be the "
         "cause.",
         "Check port and Security with your provider's instructions; the raw words below say what the TLS library saw.",
-        (Match(stages=TLS, reasons=("tls_failed", "connection_lost", "certificate_invalid")),),
+        (
+            Match(stages=TLS, reasons=("tls_failed", "connection_lost", "certificate_invalid")),
+            Match(words=r"verify failed|handshake failed", pasted=True),
+        ),
     ),
 )

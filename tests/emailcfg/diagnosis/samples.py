@@ -236,7 +236,7 @@ SMTP = (
 HTTP = (
     ("sendgrid-key", Stage.KEY, 401, "The provided authorization grant is invalid, expired, or revoked"),
     ("sendgrid-key-scope", Stage.DATA, 401, "Authenticated user is not authorized to send mail"),
-    ("sendgrid-key-scope", Stage.KEY, 403, "access forbidden"),
+    ("sendgrid-key-scope", Stage.DATA, 403, "access forbidden"),
     ("sendgrid-credits", Stage.DATA, 401, "Maximum credits exceeded"),
     (
         "sendgrid-sender-identity",

@@ -1,0 +1,304 @@
+"""Every rule through real sockets: servers that answer exactly so, reached by the sessions that carry real mail."""
+
+import errno
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from pydantic import SecretStr
+
+from emailcfg.diagnosis.explain import Context, Explanation, explain, learnt_from
+from emailcfg.network import NetworkPolicy
+from emailcfg.providers.base import Failure, Mail, Result, Session, SessionError, Stage, Step
+from emailcfg.providers.sendgrid import SendGridSession
+from emailcfg.providers.smtp import SmtpSession
+from emailcfg.schema import SendGrid, Smtp
+from tests.emailcfg.diagnosis import samples
+from tests.emailcfg.diagnosis.samples import Sample
+from tests.servers.certificates import TestAuthority
+from tests.servers.raw import RawServer
+from tests.servers.scripted import Action, Drip, Drop, ScriptedSmtp, Silence, TakeThenDrop
+from tests.servers.sendgrid import KEY, Answer, SendGridServer, refusal
+
+Scripted = Callable[..., ScriptedSmtp]
+ANY = NetworkPolicy(ports=None)
+CONTENT = b"From: news@example.com\r\nTo: bob@example.org\r\nSubject: Hello\r\n\r\nHello.\r\n"
+
+
+def failure_of(session: Session, *, to: str = "bob@example.org") -> tuple[Failure, list[Step]]:
+    """Opens, delivers one mail, and returns the first failure with all steps."""
+    steps: list[Step] = []
+    results: list[Result] = []
+    mail = Mail(1, "news@example.com", (to,), CONTENT)
+    try:
+        session.open(steps.append)
+        session.deliver([mail], before_data=lambda mail: None, on_result=results.append, observer=steps.append)
+    except SessionError as error:
+        if not results:
+            return error.failure, steps
+    finally:
+        session.close()
+    (result,) = results
+    failure = result.recipients[0].failure or result.failure
+    assert failure is not None, "the server refused nothing"
+    return failure, steps
+
+
+def smtp(port: int, **more: Any) -> Smtp:
+    given = {"host": "127.0.0.1", "port": port, "security": "none", "timeout_s": 1}
+    return Smtp.model_validate({**given, **more})
+
+
+def explained(settings: Smtp, *, policy: NetworkPolicy = ANY, to: str = "bob@example.org", **more: Any) -> Explanation:
+    failure, steps = failure_of(SmtpSession(settings, policy=policy, **more), to=to)
+    context = Context(
+        provider="smtp",
+        host=settings.host,
+        port=settings.port,
+        sender="news@example.com",
+        recipient=to,
+        learnt=learnt_from(steps),
+    )
+    return explain(failure, context=context)
+
+
+@pytest.mark.parametrize("sample", samples.SMTP, ids=lambda sample: f"{sample.rule}-{sample.reply[:9]}")
+def test_a_servers_reply_is_explained_by_its_own_rule(sample: Sample, scripted_smtp: Scripted) -> None:
+    server = scripted_smtp({sample.key: sample.reply}, keywords=["AUTH PLAIN LOGIN", "STARTTLS"])
+    login = {"username": "ana", "password": SecretStr("hunter2-secret")} if sample.stage is Stage.LOGIN else {}
+    security = "starttls" if sample.stage is Stage.TLS else "none"
+    failure, steps = failure_of(SmtpSession(smtp(server.port, security=security, **login), policy=ANY))
+    given = {"host": "mail.example.com", **sample.context}
+    told = explain(failure, context=Context(provider="smtp", learnt=learnt_from(steps), **given))  # type: ignore[arg-type]
+    assert told.code == sample.rule
+    assert told.words == sample.reply
+
+
+@pytest.mark.parametrize(("rule", "stage", "status", "message"), [row for row in samples.HTTP if row[2] != 202])
+def test_an_answer_of_sendgrid_is_explained_by_its_own_rule(
+    rule: str, stage: Stage, status: int, message: str, sendgrid_server: SendGridServer
+) -> None:
+    if stage is Stage.KEY:
+        sendgrid_server.scopes_answer = refusal(status, message)
+    else:
+        sendgrid_server.next_answers = [refusal(status, message)]
+    session = sendgrid(sendgrid_server.url)
+    if status >= 500:  # a real mail would be in doubt; the check of its form is not
+        session.open()
+        with pytest.raises(SessionError) as caught:
+            session.probe(Mail(1, "news@example.com", ("bob@example.org",), CONTENT))
+        failure = caught.value.failure
+        session.close()
+    else:
+        failure, _ = failure_of(session)
+    assert explain(failure, context=Context(provider="sendgrid", host="api.sendgrid.com")).code == rule
+
+
+def sendgrid(url: str, **more: Any) -> SendGridSession:
+    return SendGridSession(SendGrid(enabled=True, api_key=SecretStr(KEY)), api_url=url, deadline_s=5, **more)
+
+
+def test_a_5xx_of_sendgrid_after_a_mail_went_out_leaves_it_in_doubt(sendgrid_server: SendGridServer) -> None:
+    sendgrid_server.next_answers = [Answer(503, {})]
+    failure, _ = failure_of(sendgrid(sendgrid_server.url))
+    assert explain(failure, context=Context(provider="sendgrid")).code == "outcome-unknown"
+
+
+def test_a_key_without_permission_names_those_it_has(sendgrid_server: SendGridServer) -> None:
+    sendgrid_server.keys = {KEY: ("stats.read", "alerts.read")}
+    failure, steps = failure_of(sendgrid(sendgrid_server.url))
+    told = explain(failure, context=Context(provider="sendgrid", learnt=learnt_from(steps)))
+    assert told.code == "sendgrid-key-scope"
+    assert "stats.read, alerts.read" in told.cause
+
+
+def test_a_proxy_that_answers_for_sendgrid_is_named_by_its_issuer(authority: TestAuthority) -> None:
+    def handshake(connection: socket.socket) -> None:
+        with authority.server_context().wrap_socket(connection, server_side=True):
+            pass
+
+    with RawServer(handshake) as server:
+        failure, _ = failure_of(sendgrid(f"https://localhost:{server.port}"))
+    assert explain(failure, context=Context(provider="sendgrid", host="api.sendgrid.com")).code == "proxy-inspects-tls"
+
+
+# Names and connections
+
+
+@pytest.mark.parametrize(
+    ("number", "rule"), [(socket.EAI_NONAME, "host-not-found"), (socket.EAI_AGAIN, "dns-unavailable")]
+)
+def test_a_name_without_an_address(number: int, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(*given: Any, **more: Any) -> list[Any]:
+        raise socket.gaierror(number, "from the resolver")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    assert explained(smtp(587, host="smtp.exmaple.com")).code == rule
+
+
+def test_a_closed_port() -> None:
+    with RawServer(lambda connection: None) as server:
+        port = server.port
+    told = explained(smtp(port))
+    assert told.code == "connection-refused"
+    assert f"port {port}" in told.title
+
+
+def test_a_port_that_drops_packets() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(3)]  # the queue is full: further connections get no answer
+        try:
+            for one in waiting:
+                one.setblocking(False)
+                one.connect_ex(full.getsockname())
+            assert explained(smtp(full.getsockname()[1])).code == "connect-timeout"
+        finally:
+            for one in waiting:
+                one.close()
+
+
+def test_a_network_without_a_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(self: socket.socket, address: Any) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    assert explained(smtp(587)).code == "network-unreachable"
+
+
+def test_a_port_and_an_address_that_the_operator_forbids() -> None:
+    assert explained(smtp(4000), policy=NetworkPolicy()).code == "port-not-allowed"
+    assert explained(smtp(4000), policy=NetworkPolicy(nets=(), ports=None)).code == "host-not-allowed"
+
+
+@pytest.mark.parametrize(
+    ("greeting", "rule"),
+    [
+        (b"* OK [CAPABILITY IMAP4rev1 SASL-IR] Dovecot ready.\r\n", "mailbox-port"),
+        (b"+OK Dovecot ready.\r\n", "mailbox-port"),
+        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "web-server-answered"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "not-a-mail-server"),
+        (b"\x15\x03\x03\x00\x02\x02\x46\r\n", "plain-on-tls-port"),
+        (Drop(), "closed-before-greeting"),
+        (Silence(), "plain-on-tls-port"),
+    ],
+)
+def test_what_answers_is_no_mail_server(greeting: Action, rule: str, scripted_smtp: Scripted) -> None:
+    assert explained(smtp(scripted_smtp({"connect": greeting}).port)).code == rule
+
+
+def test_plain_words_to_a_port_that_waits_for_tls(scripted_smtp: Scripted, authority: TestAuthority) -> None:
+    server = scripted_smtp(context=authority.server_context(), tls_from_start=True)
+    assert explained(smtp(server.port)).code == "plain-on-tls-port"
+
+
+def test_a_server_that_drips_ends_and_is_called_slow(scripted_smtp: Scripted) -> None:
+    assert explained(smtp(scripted_smtp({"EHLO": Drip()}).port)).code == "server-too-slow"
+
+
+def test_a_connection_that_breaks_in_the_middle(scripted_smtp: Scripted) -> None:
+    assert explained(smtp(scripted_smtp({"MAIL": Drop()}).port)).code == "connection-lost"
+
+
+@pytest.mark.parametrize("end", [TakeThenDrop(), b"hello\r\n"])
+def test_no_readable_answer_after_the_dot_leaves_the_outcome_unknown(end: Action, scripted_smtp: Scripted) -> None:
+    assert explained(smtp(scripted_smtp({".": end}).port)).code == "outcome-unknown"
+
+
+def test_an_address_that_the_server_can_not_carry(scripted_smtp: Scripted) -> None:
+    assert explained(smtp(scripted_smtp().port), to="josé@example.org").code == "address-needs-smtputf8"
+
+
+@pytest.mark.parametrize(
+    ("keywords", "rule"), [([], "login-not-offered"), (["AUTH XOAUTH2 GSSAPI"], "login-method-not-shared")]
+)
+def test_a_server_without_a_usable_login(keywords: list[str], rule: str, scripted_smtp: Scripted) -> None:
+    server = scripted_smtp(keywords=keywords)
+    told = explained(smtp(server.port, username="ana", password=SecretStr("hunter2-secret")))
+    assert told.code == rule
+    assert ("XOAUTH2, GSSAPI" in told.cause) == bool(keywords)
+
+
+# Encryption
+
+
+def test_tls_from_the_start_on_a_plain_port(scripted_smtp: Scripted) -> None:
+    told = explained(smtp(scripted_smtp().port, security="tls"))
+    assert told.code == "smtp-tls-on-plain-port"
+    assert "STARTTLS" in told.next_step
+
+
+def test_a_server_without_starttls(scripted_smtp: Scripted) -> None:
+    assert explained(smtp(scripted_smtp().port, security="starttls")).code == "starttls-not-offered"
+
+
+@contextmanager
+def tls_server(context: ssl.SSLContext) -> Iterator[int]:
+    with ScriptedSmtp(context=context, tls_from_start=True) as server:
+        yield server.port
+
+
+def self_signed() -> ssl.SSLContext:
+    """A server whose certificate is its own authority."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with authority.cert_pem.tempfile() as certificate, authority.private_key_pem.tempfile() as key:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def test_certificates_that_vouch_for_nothing(authority: TestAuthority) -> None:
+    with tls_server(self_signed()) as port:
+        assert explained(smtp(port, security="tls")).code == "certificate-self-signed"
+    with tls_server(authority.server_context()) as port:
+        told = explained(smtp(port, security="tls"))
+    assert told.code == "certificate-issuer-unknown"
+    assert "trustme" in told.cause  # the issuer's name
+
+
+def test_a_certificate_for_another_name_names_those_it_is_for(authority: TestAuthority) -> None:
+    with tls_server(authority.server_context("mx.example.com", "smtp.example.com")) as port:
+        told = explained(smtp(port, security="tls", ca_certificate=authority.pem))
+    assert told.code == "certificate-wrong-name"
+    assert "mx.example.com, smtp.example.com" in told.cause
+
+
+def test_certificates_out_of_their_time_name_the_day(authority: TestAuthority) -> None:
+    now = datetime.now(UTC)
+    old = authority.server_context(not_before=now - timedelta(90), not_after=now - timedelta(3))
+    with tls_server(old) as port:
+        told = explained(smtp(port, security="tls", ca_certificate=authority.pem))
+    assert told.code == "certificate-expired"
+    assert f"{now - timedelta(3):%Y-%m-%d}" in told.cause
+    assert f"{now:%Y-%m-%d}" in told.cause
+    early = authority.server_context(not_before=now + timedelta(3), not_after=now + timedelta(90))
+    with tls_server(early) as port:
+        told = explained(smtp(port, security="tls", ca_certificate=authority.pem))
+    assert told.code == "certificate-not-yet-valid"
+
+
+def test_a_server_with_unsafe_ciphers_only(authority: TestAuthority) -> None:
+    context = authority.server_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AES128-SHA")
+    with tls_server(context) as port:
+        assert explained(smtp(port, security="tls", ca_certificate=authority.pem)).code == "tls-too-old"
+
+
+def test_a_handshake_that_breaks_off() -> None:
+    with RawServer(lambda connection: connection.recv(100) and None) as server:
+        assert explained(smtp(server.port, security="tls")).code == "tls-failed"
+
+
+def test_trusted_authorities_that_can_not_be_read(scripted_smtp: Scripted, tmp_path: Path) -> None:
+    damaged = tmp_path / "authorities.pem"
+    damaged.write_text("no certificate")
+    with ScriptedSmtp() as server:
+        assert explained(smtp(server.port, security="tls"), trust_file=str(damaged)).code == "trust-unreadable"
