@@ -36,8 +36,8 @@ RULES = (
         "Security defaults block the login.",
         "The organisation uses Microsoft's security defaults or a Conditional Access policy, which lock logins with "
         "a name and a password such as SMTP's.",
-        "Ask the organisation's administrator to replace security defaults by Conditional Access policies that leave out "
-        "{username}, or send through a relay connector or another service.",
+        "Ask the organisation's administrator to replace security defaults by Conditional Access policies that leave "
+        "out {username}, or send through a relay connector or another service.",
         (Match(words=r"security defaults? policy|locked by your organization's security"),),
         "Security defaults in Microsoft Entra ID, learn.microsoft.com/entra/fundamentals/security-defaults",
     ),
