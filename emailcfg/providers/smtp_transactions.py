@@ -4,7 +4,6 @@ Both ways share the code that judges replies; they differ only in how many comma
 Pipelined (RFC 2920) a write holds the end of one mail and the envelope of the next: body and final dot,
 MAIL, RCPT, DATA. A body is never sent before its own 354 was read."""
 
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -22,48 +21,18 @@ from emailcfg.providers.base import (
     Step,
     ignore_steps,
 )
-from emailcfg.providers.classify import STOPS, refusal
+from emailcfg.providers.classify import refusal
 from emailcfg.providers.smtp_message import (
-    MAX_RECIPIENTS,
     dot_stuffed,
     mail_command,
     rcpt_command,
     unfit,
     unfit_recipient,
 )
+from emailcfg.providers.smtp_outcome import Outcome, Outcomes, Transaction
 from emailcfg.providers.smtp_wire import Wire, WireError
 
-_QUEUE_ID = re.compile(r"queued as ([\w.<>@-]+)|\bid=([\w-]+)|^(?:\d\.\d\.\d )?Ok ([\w-]{16,})", re.IGNORECASE)
 _LATE_REPLY_S = 0.5
-
-
-class _Outcome:
-    """What is known of one mail so far, over all the transactions it takes."""
-
-    __slots__ = ("entered", "failure", "mail", "reply", "results", "start", "unfinished")
-
-    def __init__(self, mail: Mail) -> None:
-        self.mail = mail
-        self.results: list[RecipientResult | None] = [None] * len(mail.recipients)
-        self.unfinished: list[_Transaction] = []
-        self.entered = False  # before_data was called
-        self.reply: Reply | None = None  # the final 2xx
-        self.failure: Failure | None = None
-        self.start = time.perf_counter()
-
-
-class _Transaction:
-    """One MAIL ... DATA for some of a mail's recipients (their places in `places`)."""
-
-    __slots__ = ("accepted", "mail", "outcome", "places", "sender_taken")
-
-    def __init__(self, outcome: _Outcome, places: list[int]) -> None:
-        self.outcome = outcome
-        self.mail = outcome.mail
-        self.places = places
-        self.accepted: list[int] = []
-        self.sender_taken = False
-        outcome.unfinished.append(self)
 
 
 class Transactions:
@@ -77,9 +46,8 @@ class Transactions:
         self._deadline_s = deadline_s
         self._watch = None if observer is ignore_steps else observer
         self._since = time.perf_counter()
-        self._again: deque[_Transaction] = deque()
+        self._again: deque[Transaction] = deque()
         self._needs_reset = False
-        self._split: list[_Outcome] = []  # mails of several transactions, not yet reported
 
     # Delivering
 
@@ -88,7 +56,8 @@ class Transactions:
     ) -> None:
         """See `base.Session.deliver`."""
         self._mails = iter(mails)
-        self._before_data, self._on_result = before_data, on_result
+        self._before_data = before_data
+        self._outcomes = Outcomes(on_result)
         self._since = time.perf_counter()
         try:
             if "PIPELINING" in self._offered:
@@ -96,11 +65,11 @@ class Transactions:
             else:
                 self._deliver_plainly()
         except SessionError as error:
-            self._abandon(error.failure)
+            self._outcomes.abandon(error.failure)
             raise
 
     def _deliver_pipelined(self) -> None:
-        current: _Transaction | None = None  # stands after its 354
+        current: Transaction | None = None  # stands after its 354
         while True:
             following = self._next()
             if following is None and current is None:
@@ -150,7 +119,7 @@ class Transactions:
 
     # What to send
 
-    def _next(self) -> _Transaction | None:
+    def _next(self) -> Transaction | None:
         if self._again:
             return self._again.popleft()
         for mail in self._mails:
@@ -159,15 +128,14 @@ class Transactions:
                 return transaction
         return None
 
-    def _prepared(self, mail: Mail) -> _Transaction | None:
+    def _prepared(self, mail: Mail) -> Transaction | None:
         """The first transaction of a mail; None when it was refused here and now."""
         failure = unfit(mail, self._offered)
         if failure is not None:
             self._step(failure.stage, failure=failure)
-            entries = tuple(RecipientResult(address, None) for address in mail.recipients)
-            self._on_result(Result(mail, entries, failure=failure))
+            self._outcomes.refused(mail, failure)
             return None
-        outcome = _Outcome(mail)
+        outcome = Outcome(mail)
         places = []
         for place, address in enumerate(mail.recipients):
             failure = unfit_recipient(address, self._offered)
@@ -176,18 +144,11 @@ class Transactions:
             else:
                 self._step(Stage.RECIPIENT, failure=failure, address=address)
                 outcome.results[place] = RecipientResult(address, None, failure)
-        if not places:
-            self._report(outcome)
-            return None
-        transactions = [
-            _Transaction(outcome, places[at : at + MAX_RECIPIENTS]) for at in range(0, len(places), MAX_RECIPIENTS)
-        ]
-        if len(transactions) > 1:
-            self._split.append(outcome)
-            self._again.extend(transactions[1:])
-        return transactions[0]
+        transactions = self._outcomes.begin(outcome, places)
+        self._again.extend(transactions[1:])
+        return transactions[0] if transactions else None
 
-    def _envelope(self, transaction: _Transaction) -> bytes:
+    def _envelope(self, transaction: Transaction) -> bytes:
         mail = transaction.mail
         start = b"RSET\r\n" if self._needs_reset else b""
         start += mail_command(mail, self._offered)
@@ -196,7 +157,7 @@ class Transactions:
             return b"%bRCPT TO:<%b>\r\nDATA\r\n" % (start, addresses[transaction.places[0]].encode())
         return start + b"".join([rcpt_command(addresses[place]) for place in transaction.places]) + b"DATA\r\n"
 
-    def _send_content(self, transaction: _Transaction, envelope: bytes) -> None:
+    def _send_content(self, transaction: Transaction, envelope: bytes) -> None:
         """The content and its final dot (a lone dot when nobody is to get it), with the next envelope behind it."""
         if not transaction.accepted:
             self._send(Stage.ACCEPTED, b".\r\n" + envelope)
@@ -211,7 +172,7 @@ class Transactions:
         except WireError as error:
             self._broke_in_content(transaction, error, dot_may_have_left=error.sent > len(content))
 
-    def _broke_in_content(self, transaction: _Transaction, error: WireError, *, dot_may_have_left: bool) -> None:
+    def _broke_in_content(self, transaction: Transaction, error: WireError, *, dot_may_have_left: bool) -> None:
         """The connection failed while the content was being sent. A server that refuses it in the middle has said
         why; without its word the mail is in doubt only if the final dot may have left."""
         broken = Failure(Stage.ACCEPTED, ErrorClass.HOST, error.reason, detail=error.detail)
@@ -223,14 +184,14 @@ class Transactions:
             reason = "no_reply" if dot_may_have_left else error.reason
             failure = Failure(Stage.ACCEPTED, error_class, reason, detail=error.detail)
             self._step(Stage.ACCEPTED, failure=failure)
-            self._finish(transaction, None, failure)
+            self._outcomes.finish(transaction, None, failure)
         else:
             self._took_final(transaction, reply, dot_may_have_left=dot_may_have_left)
         raise SessionError(broken)
 
     # What comes back
 
-    def _read_envelope(self, transaction: _Transaction) -> bool:
+    def _read_envelope(self, transaction: Transaction) -> bool:
         """The replies to a pipelined envelope; True when the server waits for the content."""
         if self._needs_reset:
             self._took_reset(self._read(Stage.SENDER))
@@ -243,7 +204,7 @@ class Transactions:
                 self._took_recipient(transaction, place, reply, rest)
         return self._took_envelope(transaction, refused, rest, self._read(Stage.DATA))
 
-    def _ask_envelope(self, transaction: _Transaction) -> bool:
+    def _ask_envelope(self, transaction: Transaction) -> bool:
         """The same one command at a time, without those that have become pointless."""
         refused = self._took_sender(self._ask(Stage.SENDER, mail_command(transaction.mail, self._offered)))
         transaction.sender_taken = refused is None
@@ -263,7 +224,7 @@ class Transactions:
             self._step(Stage.SENDER, reply, failure)
         return failure
 
-    def _took_recipient(self, transaction: _Transaction, place: int, reply: Reply, rest: list[int]) -> None:
+    def _took_recipient(self, transaction: Transaction, place: int, reply: Reply, rest: list[int]) -> None:
         address = transaction.mail.recipients[place]
         failure = None
         if 200 <= reply.code < 300:
@@ -278,33 +239,30 @@ class Transactions:
         transaction.outcome.results[place] = RecipientResult(address, reply, failure)
 
     def _took_envelope(
-        self, transaction: _Transaction, refused: Failure | None, rest: list[int], reply: Reply | None
+        self, transaction: Transaction, refused: Failure | None, rest: list[int], reply: Reply | None
     ) -> bool:
         """Judges the reply to DATA (None: not asked); True when content or a lone dot is to follow."""
-        outcome = transaction.outcome
         if rest:
-            self._again.appendleft(_Transaction(outcome, rest))
-            if outcome not in self._split:
-                self._split.append(outcome)
+            self._again.appendleft(self._outcomes.continued(transaction, rest))
         if reply is not None and reply.code == 354:
             if self._watch and transaction.accepted:
                 self._step(Stage.DATA, reply)
             if not transaction.accepted:
-                self._finish(transaction, None, refused)
+                self._outcomes.finish(transaction, None, refused)
             return True
         self._needs_reset = transaction.sender_taken
         if not transaction.accepted:
             if reply is not None and reply.code == 421:
                 raise SessionError(refusal(Stage.DATA, reply))
-            self._finish(transaction, None, refused)
+            self._outcomes.finish(transaction, None, refused)
             return False
         assert reply is not None  # noqa: S101  asked whenever a recipient was accepted
         failure = self._judged(Stage.DATA, reply)
         self._step(Stage.DATA, reply, failure)
-        self._finish(transaction, None, failure)
+        self._outcomes.finish(transaction, None, failure)
         return False
 
-    def _read_final(self, transaction: _Transaction) -> None:
+    def _read_final(self, transaction: Transaction) -> None:
         try:
             reply = self._wire.read_reply(until_deadline=True)
         except WireError as error:
@@ -312,66 +270,26 @@ class Transactions:
                 reason = "unreadable_reply" if error.reason == "unreadable_reply" else "no_reply"
                 failure = Failure(Stage.ACCEPTED, ErrorClass.IN_DOUBT, reason, detail=error.detail)
                 self._step(Stage.ACCEPTED, failure=failure)
-                self._finish(transaction, None, failure)
+                self._outcomes.finish(transaction, None, failure)
             raise SessionError(self._lost(Stage.ACCEPTED, error)) from None
         if transaction.accepted:
             self._took_final(transaction, reply)
         elif reply.code == 421:
             raise SessionError(refusal(Stage.ACCEPTED, reply))
 
-    def _took_final(self, transaction: _Transaction, reply: Reply, *, dot_may_have_left: bool = True) -> None:
+    def _took_final(self, transaction: Transaction, reply: Reply, *, dot_may_have_left: bool = True) -> None:
         if 200 <= reply.code < 300 and dot_may_have_left:
             if self._watch:
                 self._step(Stage.ACCEPTED, reply)
-            self._finish(transaction, reply, None)
+            self._outcomes.finish(transaction, reply, None)
             return
         failure = refusal(Stage.ACCEPTED, reply)
         self._step(Stage.ACCEPTED, reply, failure)
-        self._finish(transaction, None, failure)
+        self._outcomes.finish(transaction, None, failure)
         if failure.error_class is ErrorClass.IN_DOUBT:
             raise SessionError(Failure(Stage.ACCEPTED, ErrorClass.HOST, failure.reason, reply))
 
     # Reporting
-
-    def _finish(self, transaction: _Transaction, reply: Reply | None, failure: Failure | None) -> None:
-        outcome = transaction.outcome
-        outcome.unfinished.remove(transaction)
-        if reply is not None:
-            outcome.reply = reply
-        elif failure is not None:
-            if outcome in self._split:  # then it is not the failure of the mail as a whole
-                for place in transaction.accepted or transaction.places:
-                    had = outcome.results[place]
-                    address = transaction.mail.recipients[place]
-                    outcome.results[place] = RecipientResult(address, had.reply if had else None, failure)
-            if outcome.failure is None or failure.error_class is ErrorClass.IN_DOUBT:
-                outcome.failure = failure
-        if not outcome.unfinished:
-            self._report(outcome)
-        if failure is not None and failure.error_class in STOPS:
-            raise SessionError(failure)
-
-    def _report(self, outcome: _Outcome) -> None:
-        mail, reply = outcome.mail, outcome.reply
-        entries = tuple(
-            [found or RecipientResult(mail.recipients[place], None) for place, found in enumerate(outcome.results)]
-        )
-        if outcome in self._split:
-            self._split.remove(outcome)
-        failure = outcome.failure if reply is None else None
-        ms = (time.perf_counter() - outcome.start) * 1000
-        self._on_result(Result(mail, entries, reply, failure, _queue_id(reply) if reply is not None else "", ms))
-
-    def _abandon(self, failure: Failure) -> None:
-        """The session broke: mails of several transactions of which one was sent are reported as they stand."""
-        lost = Failure(failure.stage, ErrorClass.HOST, failure.reason, failure.reply, failure.detail)
-        for outcome in [outcome for outcome in self._split if outcome.entered]:
-            for place in [place for transaction in outcome.unfinished for place in transaction.places]:
-                had = outcome.results[place]
-                if had is None or had.failure is None:
-                    outcome.results[place] = RecipientResult(outcome.mail.recipients[place], None, lost)
-            outcome.failure = outcome.failure or lost
-            self._report(outcome)
 
     def _step(
         self, stage: Stage, reply: Reply | None = None, failure: Failure | None = None, *, address: str = ""
@@ -428,8 +346,3 @@ class Transactions:
     @staticmethod
     def _lost(stage: Stage, error: WireError) -> Failure:
         return Failure(stage, ErrorClass.HOST, error.reason, detail=error.detail)
-
-
-def _queue_id(reply: Reply) -> str:
-    found = _QUEUE_ID.search(reply.text) if len(reply.text) > 12 else None
-    return next(filter(None, found.groups()), "") if found else ""
