@@ -121,9 +121,11 @@ class Result:
     """The outcome of one `Mail`.
 
     `recipients` holds one entry per recipient, in the order of the mail's. `failure` is set when the
-    message as a whole did not get its final 2xx; a recipient's own failure stands in its entry. A message
-    was *sent* to a recipient when both are None. `provider_id` is the id the provider gave it
-    (`X-Message-Id` of SendGrid, the queue id in an SMTP reply), "" when it gave none."""
+    message as a whole did not get its final 2xx; a recipient's own failure stands in its entry and is the
+    more exact of the two. A message was *sent* to a recipient when both are None. When every recipient was
+    refused, `failure` and `reply` are None: the message itself was never judged. A recipient's failure may be
+    of any class: `relay_denied` (configuration) is often said of a recipient. `provider_id` is the id the
+    provider gave it (`X-Message-Id` of SendGrid, the queue id in an SMTP reply), "" when it gave none."""
 
     mail: Mail
     recipients: tuple[RecipientResult, ...]
@@ -146,9 +148,14 @@ class Session(Protocol):
 
     `open` raises SessionError and reports each stage to the observer. `deliver` calls `before_data(mail)`
     immediately before the first byte that could make the server accept that mail, and `on_result` once for
-    each mail as soon as its outcome is known; it raises SessionError when the session broke, after having
-    reported every mail that had entered DATA (in doubt where the reply is missing). Mails that were not
-    reported were not sent and are free to retry. `probe` goes as far as the recipient, without DATA."""
+    each mail as soon as its outcome is known (a mail refused without a byte sent may so overtake the one
+    before it). It raises SessionError when the session broke, after having reported every mail that had
+    entered DATA (in doubt where the reply is missing). Mails that were not reported were not sent and are
+    free to retry. It also raises SessionError, with the same failure, after having reported a mail that failed
+    for a reason that concerns all mail (classes configuration, rate, host, defect). After a SessionError the
+    session is closed and can be opened again. One mail may be drawn ahead from `mails`, so an iterable that
+    waits delays the mail before; to stop early, let it end. `probe` goes as far as the recipient, without DATA,
+    and raises SessionError when sender or recipient are refused."""
 
     server: str  # "smtp.example.com:587", for the log
     tls: str  # "TLSv1.3", or "" without TLS

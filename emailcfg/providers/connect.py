@@ -123,8 +123,11 @@ def is_loopback(sock: socket.socket) -> bool:
 def tls_context(ca_pem: str = "", trust_file: str | None = None) -> ssl.SSLContext:
     """A verifying context, TLS 1.2 or newer, that trusts the system's authorities, those of `trust_file`
     (SSL_CERT_FILE) and the certificates in `ca_pem`, which may also be the server's own."""
-    changed = os.stat(trust_file).st_mtime_ns if trust_file else 0
-    return _tls_context(ca_pem, trust_file, changed)
+    try:
+        changed = os.stat(trust_file).st_mtime_ns if trust_file else 0
+        return _tls_context(ca_pem, trust_file, changed)
+    except OSError as error:  # SSLError is one
+        raise failed(Stage.TLS, ErrorClass.CONFIGURATION, "trust_unreadable", words(str(error))) from None
 
 
 @functools.lru_cache(maxsize=16)  # reading the system's authorities takes tens of milliseconds

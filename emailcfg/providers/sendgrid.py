@@ -7,13 +7,12 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from emailcfg.network import NetworkPolicy
-from emailcfg.providers import certificate, connect
+from emailcfg.providers import certificate, connect, sendgrid_answer
 from emailcfg.providers.base import (
     ErrorClass,
     Failure,
@@ -108,10 +107,15 @@ class SendGridSession:
             note.detail = f"{note.facts['address']}, port {self._port}"
         with stages.stage(Stage.TLS) as note:
             if self._encrypted:
+                try:
+                    context = connect.tls_context(trust_file=self._trust_file)
+                except StageFailed:
+                    sock.close()
+                    raise
                 encrypted = connect.encrypt(
                     sock,
                     self._host,
-                    context=connect.tls_context(trust_file=self._trust_file),
+                    context=context,
                     timeout_s=_CONNECT_TIMEOUT_S,
                     deadline=deadline,
                 )
@@ -135,7 +139,7 @@ class SendGridSession:
             # A key that may only send is not told its scopes everywhere: that says nothing against it.
             note.ok, note.detail = None, "SendGrid does not tell the scopes of this key."
             return
-        scopes = _scopes(answer.response.body) if status == 200 else None
+        scopes = sendgrid_answer.scopes(answer.response.body) if status == 200 else None
         if scopes is None:
             failure = self._refusal(Stage.KEY, answer)
             raise StageFailed(failure)
@@ -273,48 +277,13 @@ class SendGridSession:
             headers["Content-Type"] = "application/json"
         response = self._http.exchange(method, self._prefix + path, headers, body, deadline=deadline)
         self._used_at = time.monotonic()
-        text = words(_messages(response.body), self._redact)
+        text = words(sendgrid_answer.message(response.body), self._redact)
         return _Answer(response, Reply(response.status, text))
 
     def _refusal(self, stage: Stage, answer: _Answer) -> Failure:
         verdict = classify_http(stage, answer.reply.code, answer.reply.text)
-        retry_after = _retry_after_s(answer.response) if verdict.error_class is ErrorClass.RATE else None
+        retry_after = sendgrid_answer.retry_after_s(answer.response) if verdict.error_class is ErrorClass.RATE else None
         return Failure(stage, verdict.error_class, verdict.reason, answer.reply, retry_after_s=retry_after)
 
     def _cleaned(self, failure: Failure) -> Failure:
         return replace(failure, detail=words(failure.detail, self._redact))
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):  # not JSON, or nested without end
-        return None
-
-
-def _scopes(body: bytes) -> list[str] | None:
-    document = _parsed(body)
-    scopes = document.get("scopes") if isinstance(document, dict) else None
-    return [words(scope)[:100] for scope in scopes if isinstance(scope, str)] if isinstance(scopes, list) else None
-
-
-def _messages(body: bytes) -> str:
-    """The messages of an error document, else the body's own text."""
-    document = _parsed(body)
-    errors = document.get("errors") if isinstance(document, dict) else None
-    found = [error.get("message") for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
-    text = "; ".join(message for message in found if isinstance(message, str))
-    return text or body.decode("utf-8", "replace")
-
-
-def _retry_after_s(response: Response) -> float | None:
-    """Seconds to wait by Retry-After (seconds or a date) or X-RateLimit-Reset (Unix time), or None."""
-    wait, reset = response.headers.get("retry-after", ""), response.headers.get("x-ratelimit-reset", "")
-    if wait.isdecimal():
-        return float(wait[:9])
-    if wait:
-        try:
-            return max(0.0, parsedate_to_datetime(wait).timestamp() - time.time())
-        except ValueError:
-            pass
-    return max(0.0, float(reset[:12]) - time.time()) if reset.isdecimal() else None

@@ -4,7 +4,6 @@ Every stage of opening is reported to the observer. Encryption is what the confi
 less; a configured login is used or the session fails; nothing is tried twice behind the caller's back."""
 
 import contextlib
-import ssl
 import time
 from collections.abc import Callable, Iterable
 
@@ -21,11 +20,11 @@ from emailcfg.providers.base import (
     Stage,
     ignore_steps,
 )
-from emailcfg.providers.reply import Redactor, words
+from emailcfg.providers.reply import Redactor
 from emailcfg.providers.smtp_dialogue import Dialogue, ehlo_name
 from emailcfg.providers.smtp_transactions import Transactions
 from emailcfg.providers.smtp_wire import Wire, WireError
-from emailcfg.providers.stages import Note, StageFailed, Stages, failed
+from emailcfg.providers.stages import Note, StageFailed, Stages
 from emailcfg.schema import Smtp, StoredSecret
 
 _CLOSING_S = 2.0
@@ -114,10 +113,7 @@ class SmtpSession:
         return wire, Dialogue(wire, name, self._redact)
 
     def _handshake(self, wire: Wire, dialogue: Dialogue, note: Note, *, watched: bool) -> None:
-        try:
-            context = connect.tls_context(self._smtp.ca_certificate, self._trust_file)
-        except (OSError, ssl.SSLError) as error:
-            raise failed(Stage.TLS, ErrorClass.CONFIGURATION, "trust_unreadable", words(str(error))) from None
+        context = connect.tls_context(self._smtp.ca_certificate, self._trust_file)
         try:
             encrypted = connect.encrypt(
                 wire.sock,

@@ -4,7 +4,6 @@ Both ways share the code that judges replies; they differ only in how many comma
 Pipelined (RFC 2920) a write holds the end of one mail and the envelope of the next: body and final dot,
 MAIL, RCPT, DATA. A body is never sent before its own 354 was read."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
@@ -18,10 +17,9 @@ from emailcfg.providers.base import (
     Result,
     SessionError,
     Stage,
-    Step,
-    ignore_steps,
 )
 from emailcfg.providers.classify import refusal
+from emailcfg.providers.smtp_exchange import Exchange
 from emailcfg.providers.smtp_message import (
     dot_stuffed,
     mail_command,
@@ -41,11 +39,9 @@ class Transactions:
     After an exception the connection is in an unknown state and must be closed."""
 
     def __init__(self, wire: Wire, offered: Mapping[str, str], *, deadline_s: float, observer: Observer) -> None:
-        self._wire = wire
+        self._exchange = Exchange(wire, observer)
         self._offered = offered
         self._deadline_s = deadline_s
-        self._watch = None if observer is ignore_steps else observer
-        self._since = time.perf_counter()
         self._again: deque[Transaction] = deque()
         self._needs_reset = False
 
@@ -58,7 +54,6 @@ class Transactions:
         self._mails = iter(mails)
         self._before_data = before_data
         self._outcomes = Outcomes(on_result)
-        self._since = time.perf_counter()
         try:
             if "PIPELINING" in self._offered:
                 self._deliver_pipelined()
@@ -74,19 +69,19 @@ class Transactions:
             following = self._next()
             if following is None and current is None:
                 break
-            self._wire.deadline = time.monotonic() + self._deadline_s
+            self._exchange.start(self._deadline_s)
             envelope = self._envelope(following) if following is not None else b""
             if current is not None:
                 self._send_content(current, envelope)
                 self._read_final(current)
             else:
-                self._send(Stage.SENDER, envelope)
+                self._exchange.send(Stage.SENDER, envelope)
             current = following if following is not None and self._read_envelope(following) else None
         self._reset()
 
     def _deliver_plainly(self) -> None:
         while (transaction := self._next()) is not None:
-            self._wire.deadline = time.monotonic() + self._deadline_s
+            self._exchange.start(self._deadline_s)
             self._reset()
             if self._ask_envelope(transaction):
                 self._send_content(transaction, b"")
@@ -95,21 +90,20 @@ class Transactions:
 
     def probe(self, mail: Mail) -> Failure | None:
         """Sender and recipients without DATA; the first refusal, or None."""
-        self._wire.deadline = time.monotonic() + self._deadline_s
-        self._since = time.perf_counter()
+        self._exchange.start(self._deadline_s)
         failure = unfit(mail, self._offered)
         if failure is not None:
-            self._step(failure.stage, failure=failure)
+            self._exchange.step(failure.stage, failure=failure)
             return failure
-        refused = self._took_sender(self._ask(Stage.SENDER, mail_command(mail, self._offered)))
+        refused = self._took_sender(self._exchange.ask(Stage.SENDER, mail_command(mail, self._offered)))
         for address in mail.recipients if refused is None else ():
             failure = unfit_recipient(address, self._offered)
             if failure is None:
-                reply = self._ask(Stage.RECIPIENT, rcpt_command(address))
+                reply = self._exchange.ask(Stage.RECIPIENT, rcpt_command(address))
                 failure = None if 200 <= reply.code < 300 else refusal(Stage.RECIPIENT, reply)
-                self._step(Stage.RECIPIENT, reply, failure, address=address)
+                self._exchange.step(Stage.RECIPIENT, reply, failure, address=address)
             else:
-                self._step(Stage.RECIPIENT, failure=failure, address=address)
+                self._exchange.step(Stage.RECIPIENT, failure=failure, address=address)
             refused = refused or failure
             if failure is not None and failure.error_class is ErrorClass.HOST:
                 raise SessionError(failure)
@@ -132,7 +126,7 @@ class Transactions:
         """The first transaction of a mail; None when it was refused here and now."""
         failure = unfit(mail, self._offered)
         if failure is not None:
-            self._step(failure.stage, failure=failure)
+            self._exchange.step(failure.stage, failure=failure)
             self._outcomes.refused(mail, failure)
             return None
         outcome = Outcome(mail)
@@ -142,7 +136,7 @@ class Transactions:
             if failure is None:
                 places.append(place)
             else:
-                self._step(Stage.RECIPIENT, failure=failure, address=address)
+                self._exchange.step(Stage.RECIPIENT, failure=failure, address=address)
                 outcome.results[place] = RecipientResult(address, None, failure)
         transactions = self._outcomes.begin(outcome, places)
         self._again.extend(transactions[1:])
@@ -160,7 +154,7 @@ class Transactions:
     def _send_content(self, transaction: Transaction, envelope: bytes) -> None:
         """The content and its final dot (a lone dot when nobody is to get it), with the next envelope behind it."""
         if not transaction.accepted:
-            self._send(Stage.ACCEPTED, b".\r\n" + envelope)
+            self._exchange.send(Stage.ACCEPTED, b".\r\n" + envelope)
             return
         outcome = transaction.outcome
         if not outcome.entered:
@@ -168,7 +162,7 @@ class Transactions:
             self._before_data(outcome.mail)
         content = dot_stuffed(outcome.mail.content)
         try:
-            self._wire.send(content + b".\r\n" + envelope)
+            self._exchange.wire.send(content + b".\r\n" + envelope)
         except WireError as error:
             self._broke_in_content(transaction, error, dot_may_have_left=error.sent > len(content))
 
@@ -177,13 +171,13 @@ class Transactions:
         why; without its word the mail is in doubt only if the final dot may have left."""
         broken = Failure(Stage.ACCEPTED, ErrorClass.HOST, error.reason, detail=error.detail)
         try:
-            self._wire.deadline = time.monotonic() + _LATE_REPLY_S
-            reply = self._wire.read_reply()
+            self._exchange.start(_LATE_REPLY_S)
+            reply = self._exchange.wire.read_reply()
         except WireError:
             error_class = ErrorClass.IN_DOUBT if dot_may_have_left else ErrorClass.HOST
             reason = "no_reply" if dot_may_have_left else error.reason
             failure = Failure(Stage.ACCEPTED, error_class, reason, detail=error.detail)
-            self._step(Stage.ACCEPTED, failure=failure)
+            self._exchange.step(Stage.ACCEPTED, failure=failure)
             self._outcomes.finish(transaction, None, failure)
         else:
             self._took_final(transaction, reply, dot_may_have_left=dot_may_have_left)
@@ -194,34 +188,34 @@ class Transactions:
     def _read_envelope(self, transaction: Transaction) -> bool:
         """The replies to a pipelined envelope; True when the server waits for the content."""
         if self._needs_reset:
-            self._took_reset(self._read(Stage.SENDER))
-        refused = self._took_sender(self._read(Stage.SENDER))
+            self._took_reset(self._exchange.read(Stage.SENDER))
+        refused = self._took_sender(self._exchange.read(Stage.SENDER))
         transaction.sender_taken = refused is None
         rest: list[int] = []
         for place in transaction.places:
-            reply = self._read(Stage.RECIPIENT)
+            reply = self._exchange.read(Stage.RECIPIENT)
             if refused is None:
                 self._took_recipient(transaction, place, reply, rest)
-        return self._took_envelope(transaction, refused, rest, self._read(Stage.DATA))
+        return self._took_envelope(transaction, refused, rest, self._exchange.read(Stage.DATA))
 
     def _ask_envelope(self, transaction: Transaction) -> bool:
         """The same one command at a time, without those that have become pointless."""
-        refused = self._took_sender(self._ask(Stage.SENDER, mail_command(transaction.mail, self._offered)))
+        refused = self._took_sender(self._exchange.ask(Stage.SENDER, mail_command(transaction.mail, self._offered)))
         transaction.sender_taken = refused is None
         rest: list[int] = []
         for at, place in enumerate(transaction.places if refused is None else ()):
             address = transaction.mail.recipients[place]
-            self._took_recipient(transaction, place, self._ask(Stage.RECIPIENT, rcpt_command(address)), rest)
+            self._took_recipient(transaction, place, self._exchange.ask(Stage.RECIPIENT, rcpt_command(address)), rest)
             if rest:
                 rest = transaction.places[at:]
                 break
-        reply = self._ask(Stage.DATA, b"DATA\r\n") if transaction.accepted else None
+        reply = self._exchange.ask(Stage.DATA, b"DATA\r\n") if transaction.accepted else None
         return self._took_envelope(transaction, refused, rest, reply)
 
     def _took_sender(self, reply: Reply) -> Failure | None:
-        failure = None if 200 <= reply.code < 300 else self._judged(Stage.SENDER, reply)
-        if self._watch:
-            self._step(Stage.SENDER, reply, failure)
+        failure = None if 200 <= reply.code < 300 else self._exchange.judged(Stage.SENDER, reply)
+        if self._exchange.watched:
+            self._exchange.step(Stage.SENDER, reply, failure)
         return failure
 
     def _took_recipient(self, transaction: Transaction, place: int, reply: Reply, rest: list[int]) -> None:
@@ -230,12 +224,12 @@ class Transactions:
         if 200 <= reply.code < 300:
             transaction.accepted.append(place)
         else:
-            failure = self._judged(Stage.RECIPIENT, reply)
+            failure = self._exchange.judged(Stage.RECIPIENT, reply)
             if failure.reason == "too_many_recipients" and transaction.accepted:
                 rest.append(place)
                 return
-        if self._watch:
-            self._step(Stage.RECIPIENT, reply, failure, address=address)
+        if self._exchange.watched:
+            self._exchange.step(Stage.RECIPIENT, reply, failure, address=address)
         transaction.outcome.results[place] = RecipientResult(address, reply, failure)
 
     def _took_envelope(
@@ -245,8 +239,8 @@ class Transactions:
         if rest:
             self._again.appendleft(self._outcomes.continued(transaction, rest))
         if reply is not None and reply.code == 354:
-            if self._watch and transaction.accepted:
-                self._step(Stage.DATA, reply)
+            if self._exchange.watched and transaction.accepted:
+                self._exchange.step(Stage.DATA, reply)
             if not transaction.accepted:
                 self._outcomes.finish(transaction, None, refused)
             return True
@@ -257,21 +251,21 @@ class Transactions:
             self._outcomes.finish(transaction, None, refused)
             return False
         assert reply is not None  # noqa: S101  asked whenever a recipient was accepted
-        failure = self._judged(Stage.DATA, reply)
-        self._step(Stage.DATA, reply, failure)
+        failure = self._exchange.judged(Stage.DATA, reply)
+        self._exchange.step(Stage.DATA, reply, failure)
         self._outcomes.finish(transaction, None, failure)
         return False
 
     def _read_final(self, transaction: Transaction) -> None:
         try:
-            reply = self._wire.read_reply(until_deadline=True)
+            reply = self._exchange.wire.read_reply(until_deadline=True)
         except WireError as error:
             if transaction.accepted:
                 reason = "unreadable_reply" if error.reason == "unreadable_reply" else "no_reply"
                 failure = Failure(Stage.ACCEPTED, ErrorClass.IN_DOUBT, reason, detail=error.detail)
-                self._step(Stage.ACCEPTED, failure=failure)
+                self._exchange.step(Stage.ACCEPTED, failure=failure)
                 self._outcomes.finish(transaction, None, failure)
-            raise SessionError(self._lost(Stage.ACCEPTED, error)) from None
+            raise SessionError(self._exchange.lost(Stage.ACCEPTED, error)) from None
         if transaction.accepted:
             self._took_final(transaction, reply)
         elif reply.code == 421:
@@ -279,70 +273,23 @@ class Transactions:
 
     def _took_final(self, transaction: Transaction, reply: Reply, *, dot_may_have_left: bool = True) -> None:
         if 200 <= reply.code < 300 and dot_may_have_left:
-            if self._watch:
-                self._step(Stage.ACCEPTED, reply)
+            if self._exchange.watched:
+                self._exchange.step(Stage.ACCEPTED, reply)
             self._outcomes.finish(transaction, reply, None)
             return
         failure = refusal(Stage.ACCEPTED, reply)
-        self._step(Stage.ACCEPTED, reply, failure)
+        self._exchange.step(Stage.ACCEPTED, reply, failure)
         self._outcomes.finish(transaction, None, failure)
         if failure.error_class is ErrorClass.IN_DOUBT:
             raise SessionError(Failure(Stage.ACCEPTED, ErrorClass.HOST, failure.reason, reply))
 
     # Reporting
 
-    def _step(
-        self, stage: Stage, reply: Reply | None = None, failure: Failure | None = None, *, address: str = ""
-    ) -> None:
-        if self._watch is None:
-            return
-        now = time.perf_counter()
-        ms, self._since = (now - self._since) * 1000, now
-        facts = {"address": address} if address else {}
-        detail = failure.words if failure is not None else reply.text if reply is not None else ""
-        self._watch(Step(stage, failure is None, ms, detail, facts, reply, failure))
-
-    # The wire
-
     def _reset(self) -> None:
         if self._needs_reset:
-            self._took_reset(self._ask(Stage.SENDER, b"RSET\r\n"))
+            self._took_reset(self._exchange.ask(Stage.SENDER, b"RSET\r\n"))
 
     def _took_reset(self, reply: Reply) -> None:
         self._needs_reset = False
         if not 200 <= reply.code < 300:
             raise SessionError(Failure(Stage.SENDER, ErrorClass.HOST, "reset_refused", reply))
-
-    def _judged(self, stage: Stage, reply: Reply) -> Failure:
-        """The failure of a reply; one that says that the server is going ends the session."""
-        failure = refusal(stage, reply)
-        if failure.error_class is ErrorClass.HOST:
-            self._step(stage, reply, failure)
-            raise SessionError(failure)
-        return failure
-
-    def _ask(self, stage: Stage, line: bytes) -> Reply:
-        self._send(stage, line)
-        return self._read(stage)
-
-    def _send(self, stage: Stage, data: bytes) -> None:
-        try:
-            self._wire.send(data)
-        except WireError as error:
-            self._broke(stage, error)
-
-    def _read(self, stage: Stage) -> Reply:
-        try:
-            return self._wire.read_reply()
-        except WireError as error:
-            self._broke(stage, error)
-            raise  # not reached: _broke raises
-
-    def _broke(self, stage: Stage, error: WireError) -> None:
-        failure = self._lost(stage, error)
-        self._step(stage, failure=failure)
-        raise SessionError(failure) from None
-
-    @staticmethod
-    def _lost(stage: Stage, error: WireError) -> Failure:
-        return Failure(stage, ErrorClass.HOST, error.reason, detail=error.detail)
