@@ -22,5 +22,5 @@ def support(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def omnibar(request: HttpRequest) -> HttpResponse:
-    """The OmniBar and banners alone; pages ask for it every few seconds."""
-    return render(request, "adminapp/omnibar.html")
+    """The content of the OmniBar, banners included; pages ask for it every few seconds."""
+    return render(request, "adminapp/omnibar_content.html")

@@ -8,17 +8,14 @@
   };
   document.addEventListener("announce", (event) => announce(event.detail.text ?? event.detail.value));
 
-  // The OmniBar is replaced while a person may be on it: keep the focus where it was.
+  // The OmniBar asks for its content every few seconds: unchanged, it is left alone, so that nothing flickers, no
+  // menu loses the focus, and screen readers stay quiet.
+  let shown = null;
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.target.id !== "omnibar") return;
-    // Unchanged: leave it, so that nothing flickers and screen readers stay quiet.
-    if (event.detail.xhr.responseText.trim() === event.detail.target.dataset.shown) event.detail.shouldSwap = false;
-  });
-  document.addEventListener("htmx:afterSwap", (event) => {
-    const bar = document.getElementById("omnibar");
-    if (bar && event.detail.xhr && event.detail.target.id === "omnibar") {
-      bar.dataset.shown = event.detail.xhr.responseText.trim();
-    }
+    const text = event.detail.xhr.responseText;
+    if (text === shown) event.detail.shouldSwap = false;
+    else if (event.detail.shouldSwap) shown = text;
   });
 
   // A dialog that arrives opens itself; its Cancel button, Escape and a click beside it close it.
