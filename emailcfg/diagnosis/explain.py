@@ -8,6 +8,7 @@ from functools import lru_cache
 from emailcfg.diagnosis.facts import Context, known, learnt_from, secret_shape
 from emailcfg.diagnosis.rules import ALL, Match, Rule
 from emailcfg.diagnosis.rules.general import general, general_http
+from emailcfg.diagnosis.rules.rule import Service
 from emailcfg.providers.base import Failure, Stage
 
 __all__ = ["Context", "Explanation", "Seen", "best", "explain", "learnt_from", "secret_shape", "tell"]
@@ -52,7 +53,8 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What rules are matched against. None means: not known (a pasted line tells no stage)."""
+    """What rules are matched against. None means: not known (a pasted line tells no stage). `host` is where the
+    text comes from when `host_sure`, else one that the text mentions."""
 
     text: str
     code: int | None = None
@@ -62,6 +64,8 @@ class Seen:
     host: str = ""
     provider: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    preset: str = ""
+    host_sure: bool = False
 
 
 def explain(failure: Failure, *, context: Context) -> Explanation:
@@ -77,6 +81,8 @@ def explain(failure: Failure, *, context: Context) -> Explanation:
         host=context.host,
         provider=context.provider or "smtp",
         facts=facts,
+        preset=context.preset,
+        host_sure=bool(context.host),
     )
     found = best(seen)
     if found:
@@ -101,6 +107,8 @@ def best(seen: Seen, *, rules: Iterable[Rule] = ALL) -> list[Found]:
     """The rules that fit, the most telling first; of equals the first in the list."""
     found = []
     for rule in rules:
+        if rule.service is not None and _is_elsewhere(rule.service, seen):
+            continue
         fitting = [match for match in rule.when if _fits(match, seen)]
         if fitting:
             weight, match = max(((_weight(match, seen), match) for match in fitting), key=lambda pair: pair[0])
@@ -130,6 +138,14 @@ def tell(rule: Rule, facts: Mapping[str, str], *, why: str = "", words: str = ""
         why=why,
         words=words,
     )
+
+
+def _is_elsewhere(service: Service, seen: Seen) -> bool:
+    """Whether the server is known to be another one, and the text does not bear the service's own words."""
+    if not seen.host_sure or seen.provider == service.provider == "sendgrid":
+        return False
+    at_home = seen.preset in service.presets or _pattern(service.hosts).search(seen.host) is not None
+    return not at_home and _pattern(service.signature).search(seen.text) is None
 
 
 def _fits(match: Match, seen: Seen) -> bool:

@@ -65,6 +65,8 @@ def explain_text(text: str, *, context: Context | None = None) -> list[Explanati
             host=context.host or (host.group(1).lower() if host else ""),
             provider=context.provider or clue.provider,
             facts=facts,
+            preset=context.preset,
+            host_sure=bool(context.host),
         )
         found = best(seen)
         for rank, item in enumerate(found[:2]):

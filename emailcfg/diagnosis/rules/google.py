@@ -1,8 +1,14 @@
 """Rules for Gmail, Google Workspace and Google's SMTP relay, by the texts of Google's own list of SMTP errors."""
 
-from emailcfg.diagnosis.rules.rule import EHLO, LOGIN, Match, Rule
+from emailcfg.diagnosis.rules.rule import EHLO, LOGIN, Match, Rule, Service
 
 GOOGLE = r"(?:^|\.)(?:gmail|google|googlemail)\.com$"
+SERVICE = Service(
+    hosts=GOOGLE,
+    signature=r"gsmtp|google|gmail|application-specific password|badcredentials|invalidsecondfactor|webloginrequired|"
+    r"(?:daily|peak) smtp relay|the user you are trying to contact",
+    presets=("gmail", "google-relay"),
+)
 ERRORS = "Gmail SMTP errors and codes, support.google.com/a/answer/3726730"
 APP_PASSWORDS = "Sign in with app passwords, support.google.com/accounts/answer/185833"
 RELAY = "Route outgoing SMTP relay messages through Google, support.google.com/a/answer/2956491"

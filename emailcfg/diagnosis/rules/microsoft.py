@@ -1,8 +1,18 @@
 """Rules for Microsoft 365, Exchange Online and Exchange Server."""
 
-from emailcfg.diagnosis.rules.rule import LOGIN, Match, Rule
+from emailcfg.diagnosis.rules.rule import LOGIN, Match, Rule, Service
 
 MICROSOFT = r"(?:^|\.)(?:office365|outlook|hotmail)\.(?:com|de)$"
+# Exchange at any host says some of this too: its rules are here.
+SERVICE = Service(
+    hosts=MICROSOFT,
+    signature=r"outlook\.com|office ?365|microsoft|exchange|smtpclientauthentication|storedrv|sendasdenied|"
+    r"security defaults polic|submissionquotaexceeded|smtp; client|anonymous clients? does not have permission|"
+    r"client (?:was )?not authenticated to send|basic authentication is not supported for client submission|"
+    r"did not meet the criteria to be authenticated|tenant has exceeded|access denied, tenant|"
+    r"5\.7\.3 authentication unsuccessful \[",
+    presets=("microsoft365",),
+)
 SMTP_AUTH = (
     "Enable or disable authenticated client SMTP submission, "
     "learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission"

@@ -4,7 +4,8 @@ Texts may name facts in braces (`{host}`, `{sender}`, `{our_address}`); `facts.p
 written by us; whatever a server said reaches the page only as a fact or as raw words, never as a format.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from emailcfg.providers.base import Stage
 
@@ -45,9 +46,22 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """A mail service that rules are about. Where the server is known to be another one (not of `hosts`, nor set up
+    by one of `presets`, nor reached as `provider`), its rules hold only when the text itself bears the service's
+    `signature`: words that no other program says."""
+
+    hosts: str
+    signature: str
+    presets: tuple[str, ...] = ()
+    provider: str = "smtp"
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """An explanation with a stable `code`. `notes` are further sentences of the cause, each added when its
-    fact is known. `help_page` names a page as plain text; the product never links to it or opens it."""
+    fact is known. `help_page` names a page as plain text; the product never links to it or opens it. `service` is
+    set for the rules of one mail service, None for those of any server."""
 
     code: str
     title: str
@@ -56,6 +70,12 @@ class Rule:
     when: tuple[Match, ...]
     help_page: str = ""
     notes: tuple[tuple[str, str], ...] = ()
+    service: Service | None = None
+
+
+def of(service: Service, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The rules as rules of this service."""
+    return tuple(replace(rule, service=service) for rule in rules)
 
 
 RESOLVE, CONNECT, GREETING, TLS = (Stage.RESOLVE,), (Stage.CONNECT,), (Stage.GREETING,), (Stage.TLS,)

@@ -1,9 +1,14 @@
 """Rules for SendGrid: its HTTPS API, and its SMTP service where a relay points there."""
 
-from emailcfg.diagnosis.rules.rule import DATA, KEY, LOGIN, Match, Rule
+from emailcfg.diagnosis.rules.rule import DATA, KEY, LOGIN, Match, Rule, Service
 from emailcfg.providers.base import Stage
 
 SENDGRID = r"(?:^|\.)sendgrid\.net$"
+SERVICE = Service(
+    hosts=SENDGRID,
+    signature=r"sendgrid|authorization grant|verified sender identity|maximum credits exceeded|\b60604\b|\b60222\b",
+    provider="sendgrid",
+)
 ERRORS = "4XX API errors and troubleshooting, support.sendgrid.com/hc/en-us/articles/18322114821403"
 SENDER_IDENTITY = "Sender identity, twilio.com/docs/sendgrid/for-developers/sending-email/sender-identity"
 HTTP = (Stage.KEY, Stage.SENDER, Stage.RECIPIENT, Stage.DATA, Stage.ACCEPTED)

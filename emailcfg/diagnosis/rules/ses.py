@@ -1,8 +1,13 @@
 """Rules for Amazon SES."""
 
-from emailcfg.diagnosis.rules.rule import ENVELOPE, LOGIN, Match, Rule
+from emailcfg.diagnosis.rules.rule import ENVELOPE, LOGIN, Match, Rule, Service
 
 SES = r"^email-smtp[.-]|amazonaws\.com$|awsapps\.com$"
+SERVICE = Service(
+    hosts=SES,
+    signature=r"amazon|\baws\b|\bses:|arn:aws|identities failed the check|throttling failure",
+    presets=("ses",),
+)
 CREDENTIALS = "Obtaining Amazon SES SMTP credentials, docs.aws.amazon.com/ses/latest/dg/smtp-credentials.html"
 IDENTITIES = "Verified identities in Amazon SES, docs.aws.amazon.com/ses/latest/dg/verify-addresses-and-domains.html"
 SANDBOX = "Request production access, docs.aws.amazon.com/ses/latest/dg/request-production-access.html"

@@ -1,5 +1,6 @@
 """The table of rules as such: stable codes, whole sentences, and no rule that never wins."""
 
+import re
 import string
 
 import pytest
@@ -76,3 +77,50 @@ def test_no_rule_is_unreachable() -> None:
     won = {sample.rule for sample in samples.SMTP}
     won |= {row[0] for row in (*samples.HTTP, *samples.LINES, *samples.LOCAL)}
     assert {rule.code for rule in ALL} - won == {"sendgrid-other-region", "outcome-unknown"}  # with tests of their own
+
+
+# Every wording that could be any server's: at a host that is known to be another, no service may be named.
+ANY_SERVERS_WORDS = (
+    (Stage.LOGIN, "535 5.7.8 Authentication credentials invalid", "login-refused"),
+    (Stage.LOGIN, "535 5.7.8 Username and Password not accepted.", "login-refused"),
+    (Stage.LOGIN, "535 5.7.3 Authentication unsuccessful", "login-refused"),
+    (Stage.LOGIN, "535 Authentication failed: Bad username / password", "login-refused"),
+    (Stage.EHLO, "421 4.7.0 Try again later, closing connection.", "general-ehlo-4xx"),
+    (Stage.SENDER, "550 5.4.5 Daily sending quota exceeded", "sending-limit"),
+    (Stage.SENDER, "550 Unauthenticated senders not allowed", "sender-refused"),
+    (Stage.SENDER, "550 5.7.60 Not allowed to send as this sender", "sender-refused"),
+    (Stage.DATA, "554 Message rejected: Email address is not verified.", "general-data-5xx"),
+    (Stage.DATA, "454 Maximum sending rate exceeded.", "sending-limit"),
+    (Stage.DATA, "454 Daily message quota exceeded.", "sending-limit"),
+)
+
+
+@pytest.mark.parametrize(("stage", "reply", "rule"), ANY_SERVERS_WORDS)
+def test_words_that_any_server_may_say_name_no_service_at_another_host(stage: Stage, reply: str, rule: str) -> None:
+    sample = Sample(rule, stage, reply)
+    context = Context(provider="smtp", host="mail.acme.example", secret_shape="iam-secret", preset="relay-login")
+    told = explain(Failure(stage, ErrorClass.CONFIGURATION, "refused", sample.as_reply), context=context)
+    assert told.code == rule
+
+
+@pytest.mark.parametrize("sample", [one for one in samples.SMTP if "host" in one.context], ids=lambda one: one.reply)
+def test_a_services_rule_wins_at_a_strange_host_only_with_the_services_own_words(sample: Sample) -> None:
+    context = Context(provider="smtp", **{**sample.context, "host": "mail.acme.example"})
+    told = explain(Failure(sample.stage, ErrorClass.HOST, "refused", sample.as_reply), context=context)
+    rule = next((rule for rule in ALL if rule.code == told.code), None)
+    if rule is not None and rule.service is not None:
+        assert re.search(rule.service.signature, sample.reply, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("preset", "reply", "rule"),
+    [
+        ("ses", "535 Authentication Credentials Invalid", "ses-credentials"),
+        ("gmail", "535 5.7.8 Username and Password not accepted.", "google-app-password"),
+        ("microsoft365", "535 5.7.3 Authentication unsuccessful", "microsoft-login-refused"),
+    ],
+)
+def test_a_preset_tells_the_service_behind_a_host_of_ones_own(preset: str, reply: str, rule: str) -> None:
+    context = Context(provider="smtp", host="mail.acme.example", preset=preset)
+    failure = Failure(Stage.LOGIN, ErrorClass.CONFIGURATION, "refused", Sample(rule, Stage.LOGIN, reply).as_reply)
+    assert explain(failure, context=context).code == rule
