@@ -192,11 +192,19 @@ class Transactions:
         refused = self._took_sender(self._exchange.read(Stage.SENDER))
         transaction.sender_taken = refused is None
         rest: list[int] = []
+        confused = False  # a recipient was taken although the sender was not
         for place in transaction.places:
             reply = self._exchange.read(Stage.RECIPIENT)
             if refused is None:
                 self._took_recipient(transaction, place, reply, rest)
-        return self._took_envelope(transaction, refused, rest, self._exchange.read(Stage.DATA))
+            else:
+                confused = confused or 200 <= reply.code < 300
+        reply = self._exchange.read(Stage.DATA)
+        if refused is not None and confused and reply.code == 354:
+            # A lone dot could send an empty message here; without one the server has to forget the transaction.
+            self._outcomes.finish(transaction, None, refused)
+            raise SessionError(Failure(Stage.DATA, ErrorClass.HOST, "unexpected_reply", reply))
+        return self._took_envelope(transaction, refused, rest, reply)
 
     def _ask_envelope(self, transaction: Transaction) -> bool:
         """The same one command at a time, without those that have become pointless."""

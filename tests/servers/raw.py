@@ -17,8 +17,7 @@ class RawServer:
     exception other than a lost connection is raised when the server is left."""
 
     def __init__(self, handle: Handler | None = None, *, host: str = "127.0.0.1") -> None:
-        if handle is not None:
-            self.handle = handle  # type: ignore[method-assign]
+        self._handle = handle
         self.stopping = threading.Event()
         self.connections = 0
         self._errors: list[Exception] = []
@@ -30,7 +29,9 @@ class RawServer:
         self.port: int = self._listener.getsockname()[1]
 
     def handle(self, connection: socket.socket) -> None:
-        raise NotImplementedError
+        """Talks with one client; a subclass may override it instead of giving a function."""
+        if self._handle is not None:
+            self._handle(connection)
 
     def __enter__(self) -> Self:
         self._accepting = threading.Thread(target=self._accept, daemon=True)

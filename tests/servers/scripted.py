@@ -88,7 +88,7 @@ class Taken:
 class _Dialogue:
     stream: socket.socket
     buffer: bytes = b""
-    mail_from: str = ""
+    mail_from: str | None = None  # set while a transaction is open
     recipients: list[str] = field(default_factory=list)
 
     def line(self) -> bytes | None:
@@ -119,7 +119,8 @@ class ScriptedSmtp(RawServer):
     """`commands` lists every command line read, over all connections; `taken` every message read to its dot.
 
     `keywords` are offered at EHLO unless the script has its own "EHLO". With `context`, STARTTLS works (when
-    offered), or TLS is spoken from the start with `tls_from_start`."""
+    offered), or TLS is spoken from the start with `tls_from_start`. An orderly server refuses RCPT before MAIL,
+    whatever the script says."""
 
     def __init__(
         self,
@@ -128,6 +129,7 @@ class ScriptedSmtp(RawServer):
         keywords: Sequence[str] = (),
         context: ssl.SSLContext | None = None,
         tls_from_start: bool = False,
+        orderly: bool = True,
         host: str = "127.0.0.1",
         on_command: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -137,6 +139,7 @@ class ScriptedSmtp(RawServer):
         self.taken: list[Taken] = []
         self._context = context
         self._tls_from_start = tls_from_start
+        self._orderly = orderly
         self._on_command = on_command
         self._used: dict[str, int] = {}
 
@@ -161,6 +164,9 @@ class ScriptedSmtp(RawServer):
 
     def _command(self, dialogue: _Dialogue, line: str) -> bool:
         verb = line.split(" ", 1)[0].upper()
+        if verb == "RCPT" and dialogue.mail_from is None and self._orderly:
+            dialogue.stream.sendall(b"503 5.5.1 Need MAIL command\r\n")
+            return True
         key = max((k for k in self.script if line.upper().startswith(k.upper())), key=len, default="")
         code = self._answer(dialogue, key or ("base64" if " " not in line and verb not in FRIENDLY else ""))
         if code == "220" and verb == "STARTTLS":
@@ -173,9 +179,11 @@ class ScriptedSmtp(RawServer):
             data = dialogue.data()
             if data is None:
                 return False
-            self.taken.append(Taken(dialogue.mail_from, dialogue.recipients, data))
-            dialogue.recipients = []
+            self.taken.append(Taken(dialogue.mail_from or "", dialogue.recipients, data))
+            dialogue.mail_from, dialogue.recipients = None, []
             code = self._answer(dialogue, ".")
+        elif verb == "RSET":
+            dialogue.mail_from, dialogue.recipients = None, []
         return bool(code) and verb != "QUIT"
 
     def _answer(self, dialogue: _Dialogue, key: str) -> str:

@@ -63,7 +63,7 @@ class _Handler:
         mail = ReceivedMail(
             mail_from=envelope.mail_from or "",
             recipients=tuple(envelope.rcpt_tos),
-            content=content if isinstance(content, bytes) else content.encode(),
+            content=bytes(content) if isinstance(content, bytes | bytearray) else content.encode(),
             login=login,
             encrypted=session.ssl is not None
             or (
@@ -142,7 +142,7 @@ class SmtpServer:
         loop.run_forever()
         server.close()
         for protocol in list(self._connections):
-            if protocol.transport is not None:
+            if isinstance(protocol.transport, asyncio.WriteTransport):
                 protocol.transport.abort()
         pending = asyncio.all_tasks(loop)
         for task in pending:

@@ -1,9 +1,12 @@
 """SendGrid's API over real HTTP: the key, the payload, and each answer's meaning for the queue."""
 
 import base64
+import socket
+import ssl
 import time
 from email.message import EmailMessage
 from email.policy import SMTP
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +15,7 @@ from emailcfg.providers.base import ErrorClass, Mail, SessionError, Stage, Step
 from emailcfg.providers.sendgrid import SendGridSession
 from emailcfg.schema import SendGrid
 from tests.emailcfg.providers.conftest import deliver, mail, opened
+from tests.servers.certificates import TestAuthority
 from tests.servers.raw import RawServer
 from tests.servers.sendgrid import KEY, Answer, SendGridServer, refusal
 
@@ -200,15 +204,14 @@ def test_a_probe_sends_nothing(sendgrid_server: SendGridServer) -> None:
     assert sendgrid_server.sent == []
 
 
-def _raw_api(after_request: bytes, *, silent: bool = False) -> RawServer:
+def _raw_api(after_request: bytes, *, silent: bool = False, tls: ssl.SSLContext | None = None) -> RawServer:
     """Answers the scopes properly, and mail/send with raw bytes and the end of the connection, or with silence."""
     scopes = b'{"scopes": ["mail.send"]}'
-    requests = 0
 
-    def handle(connection: object) -> None:
-        nonlocal requests
-        stream = connection.makefile("rb")  # type: ignore[attr-defined]
-        with stream:
+    def handle(connection: socket.socket) -> None:
+        if tls is not None:
+            connection = tls.wrap_socket(connection, server_side=True)
+        with connection, connection.makefile("rb") as stream:
             while line := stream.readline():
                 length = 0
                 while (header := stream.readline().strip().lower()) != b"":
@@ -216,18 +219,40 @@ def _raw_api(after_request: bytes, *, silent: bool = False) -> RawServer:
                         length = int(header.split(b":")[1])
                 stream.read(length)
                 if line.startswith(b"GET"):
-                    connection.sendall(  # type: ignore[attr-defined]
-                        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(scopes), scopes)
-                    )
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(scopes), scopes))
                     continue
-                requests += 1
-                connection.sendall(after_request)  # type: ignore[attr-defined]
+                connection.sendall(after_request)
                 if silent:
                     server.stopping.wait()
                 return
 
     server = RawServer(handle)
     return server
+
+
+def test_https_is_verified_by_name_and_by_the_trust_file(authority: TestAuthority, tmp_path: Path) -> None:
+    trust = tmp_path / "ca.pem"
+    trust.write_text(authority.pem)
+    config = SendGrid(enabled=True, api_key=SecretStr(KEY))
+    accepted = b"HTTP/1.1 202 Accepted\r\nX-Message-Id: m-1\r\nContent-Length: 0\r\n\r\n"
+    with _raw_api(accepted, tls=authority.server_context("localhost")) as server:
+
+        def session(host: str, trust_file: str | None) -> SendGridSession:
+            url = f"https://{host}:{server.port}"
+            return SendGridSession(config, api_url=url, deadline_s=5, trust_file=trust_file)
+
+        good = session("localhost", str(trust))
+        steps = {step.stage: step for step in opened(good)}
+        assert steps[Stage.TLS].facts["version"] == good.tls == "TLSv1.3"
+        assert deliver(good, [rich_mail()]).results[0].provider_id == "m-1"
+        reasons = []
+        for host, trust_file in [("localhost", None), ("127.0.0.1", str(trust)), ("localhost", str(tmp_path / "no"))]:
+            failure = opened(session(host, trust_file))[-1].failure
+            assert failure is not None
+            assert (failure.stage, failure.error_class) == (Stage.TLS, ErrorClass.CONFIGURATION)
+            reasons.append(failure.reason)
+    assert reasons[0] in ("certificate_unknown_issuer", "certificate_self_signed")
+    assert reasons[1:] == ["certificate_wrong_name", "trust_unreadable"]
 
 
 @pytest.mark.parametrize(
@@ -251,9 +276,9 @@ def test_no_readable_answer_leaves_the_mail_in_doubt(bytes_back: bytes, silent: 
 
 
 def test_an_answer_that_drips_ends_at_the_deadline() -> None:
-    def drip(connection: object) -> None:
+    def drip(connection: socket.socket) -> None:
         while True:
-            connection.sendall(b"X")  # type: ignore[attr-defined]
+            connection.sendall(b"X")
             if server.stopping.wait(0.02):
                 return
 
@@ -269,8 +294,6 @@ def test_an_answer_that_drips_ends_at_the_deadline() -> None:
 def test_a_connection_the_server_closed_while_idle_is_made_again(sendgrid_server: SendGridServer) -> None:
     session = session_with(sendgrid_server)
     session.open()
-    http = session._http
-    assert http is not None
     sendgrid_server.next_answers.append(Answer(202, b"", {"Connection": "close", "X-Message-Id": "last"}))
     record = deliver(session, [rich_mail(), rich_mail()])
     assert [result.failure for result in record.results] == [None, None]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emailcfg.providers.base import ErrorClass, Mail, Result, SessionError, Stage, Step
@@ -250,7 +250,17 @@ def test_data_accepted_though_the_sender_was_refused_gets_a_lone_dot(scripted_sm
     record = delivered(server, mail(1), mail(2))
     assert [each(result) for result in record.results] == [["message_deferred"], ["sent"]]
     assert record.entered == [2]
-    assert b"mail 1" not in b"".join(data for _, data in taken(server))
+    assert taken(server)[0] == ([], b"")
+
+
+def test_a_server_that_takes_recipients_without_a_sender_gets_no_dot_at_all(scripted_smtp: StartScripted) -> None:
+    """A lone dot would send an empty message to them."""
+    server = scripted_smtp({"MAIL": ["451 4.3.0 Later", "250 Ok"]}, keywords=["PIPELINING"], orderly=False)
+    record = delivered(server, mail(1), mail(2))
+    assert [each(result) for result in record.results] == [["message_deferred"]]
+    assert record.error is not None
+    assert record.entered == []
+    assert server.taken == []
 
 
 def test_too_many_recipients_go_on_at_once_in_a_new_transaction(
@@ -557,3 +567,61 @@ def test_a_thousand_mails_arrive_each_as_it_was(smtp_server: Callable[..., SmtpS
     assert [received.recipients for received in server.received] == [
         tuple(who for who in one.recipients if who != "nobody@example.com") for one in sent
     ]
+
+
+class _Strict(ScriptedSmtp):
+    """Refuses DATA without a recipient, as most servers do."""
+
+    def _command(self, dialogue, line):  # type: ignore[no-untyped-def]
+        if line == "DATA" and not dialogue.recipients:
+            dialogue.stream.sendall(b"554 5.5.1 No valid recipients\r\n")
+            return True
+        return super()._command(dialogue, line)
+
+
+FATES: Script = {
+    "MAIL FROM:<later": "451 4.3.0 Later",
+    "MAIL FROM:<never": "553 5.1.7 Never",
+    "RCPT TO:<later": "450 4.2.1 Later",
+    "RCPT TO:<never": "550 5.1.1 Never",
+    "RCPT TO:<many": "452 4.5.3 Too many recipients",
+}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["good", "good", "later", "never"]),
+            st.lists(st.sampled_from(["good", "good", "later", "never", "many", "jos\u00e9"]), min_size=1, max_size=4),
+        ),
+        max_size=6,
+    ),
+    st.sampled_from([ScriptedSmtp, _Strict]),
+)
+@settings(max_examples=60, deadline=None)
+def test_pipelined_and_plain_come_to_the_same(
+    fates: list[tuple[str, list[str]]], server_class: type[ScriptedSmtp]
+) -> None:
+    mails = [
+        mail(n, *(f"{fate}{place}@example.com" for place, fate in enumerate(people)), mail_from=f"{sender}@example.com")
+        for n, (sender, people) in enumerate(fates)
+    ]
+    seen = []
+    for keywords in ([], ["PIPELINING"]):
+        with server_class(FATES, keywords=keywords) as server:
+            record = delivered(server, *mails)
+        assert record.error is None
+        outcomes = {result.mail.id: (whole(result), each(result)) for result in record.results}
+        assert sorted(outcomes) == [one.id for one in mails]
+        assert len(record.results) == len(mails)
+        seen.append((outcomes, record.entered, [one for one in taken(server) if one[0]]))
+    assert seen[0] == seen[1]
+    for one in mails:
+        failure, recipients = seen[0][0][one.id]
+        fate = one.mail_from.partition("@")[0]
+        if failure is None:
+            expected = {"good": "sent", "later": "recipient_deferred", "never": "recipient_unknown"}
+            expected |= {"many": "too_many_recipients", "jos\u00e9": "smtputf8_needed"}
+            assert recipients == [expected[who.partition("@")[0][:-1]] for who in one.recipients]
+        else:
+            assert (fate, failure[2]) in {("later", "message_deferred"), ("never", "sender_refused")}
