@@ -9,6 +9,9 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.http import HttpRequest
 
+from emailcfg import audit
+from emailcfg.actor import Actor
+
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -18,8 +21,30 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """adminapp.edge has settled REMOTE_ADDR, trusted proxies included."""
         return str(request.META["REMOTE_ADDR"])
 
+    def login(self, request: HttpRequest, user: User) -> None:
+        super().login(request, user)
+        audit.record("login", actor=_actor(request, user))
+
+    def authentication_failed(self, request: HttpRequest, **credentials: str) -> None:
+        """Records the address that was tried, cut, and never the password."""
+        tried = (credentials.get("email") or credentials.get("username") or "")[:254]
+        audit.record("login.failed", actor=_actor(request, name=tried))
+
+    def logout(self, request: HttpRequest) -> None:
+        if isinstance(request.user, User):
+            audit.record("logout", actor=_actor(request, request.user))
+        super().logout(request)
+
+    def set_password(self, user: User, password: str) -> None:
+        super().set_password(user, password)
+        audit.record("password.changed", actor=Actor(name=user.get_username(), user=user))
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, object]) -> None:
         """The hall sends no mail: a login must not depend on the mail that it is there to repair."""
+
+
+def _actor(request: HttpRequest, user: User | None = None, name: str = "") -> Actor:
+    return Actor(name=user.get_username() if user else name, user=user, address=str(request.META["REMOTE_ADDR"]))
 
 
 def check_email(email: str) -> str:
@@ -40,4 +65,5 @@ def create_administrator(*, email: str, password: str) -> User:
     validate_password(password, User(username=normal, email=normal))
     user = User.objects.create_user(username=normal, email=normal, password=password, is_staff=True, is_superuser=True)
     EmailAddress.objects.create(user=user, email=normal, verified=True, primary=True)
+    audit.record("administrator.created", actor=Actor(name=normal, user=user), subject=normal)
     return user

@@ -7,3 +7,6 @@ class AdminappConfig(AppConfig):
     name = "adminapp"
     verbose_name = "Admin App"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from adminapp import checks  # noqa: F401 - registers them

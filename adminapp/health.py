@@ -1,59 +1,99 @@
-"""`/healthz` says that the process answers; `/readyz` says, check by check, whether the product can do its work."""
+"""`/healthz` says that the process answers; `/readyz` says, check by check, whether the product can do its work.
+
+A load balancer asks `/healthz`: the pages that mend what `/readyz` reports have to stay in reach. A monitor asks
+`/readyz`.
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from adminapp.setup import is_claimed
+from emailcfg import activation, revisions, secrets
+from emailcfg.encryption import SecretUnavailable
+from emailcfg.models import ServiceInstance
+from emailcfg.revisions import RevisionError
+from emailcfg.schema_migrations import NewerSchema
+from outbound.instances import LOST_AFTER
+from outbound.queries import queue_numbers
+
+# A queue that is older than the second retry has a reason that somebody should look at.
+OLD_QUEUE_S = 15 * 60
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One answer of `/readyz`. `detail` is a sentence and never holds a secret or a path."""
+    """One answer of `/readyz`. `detail` is a sentence; it holds no secret, no path and no address."""
 
     ok: bool
     detail: str
 
 
 def database() -> Check:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return Check(False, "The database does not answer.")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
     return Check(True, f"{connection.vendor} answers.")
 
 
 def setup() -> Check:
-    try:
-        claimed = is_claimed()
-    except DatabaseError:
-        return Check(False, "The database does not answer.")
+    claimed = is_claimed()
     return Check(claimed, "An administrator is registered." if claimed else "No administrator is registered yet.")
 
 
-def key_files() -> Check:
-    for path in (*settings.ENCRYPTION_KEY_FILES, settings.FINGERPRINT_KEY_FILE):
-        try:
-            with open(path, "rb") as file:
-                if not file.read(1):
-                    return Check(False, f"The key file {path.name} is empty.")
-        except OSError:
-            return Check(False, f"The key file {path.name} can't be read.")
-    return Check(True, "All key files can be read.")
+def keys() -> Check:
+    try:
+        secrets.key_ring()
+    except SecretUnavailable as problem:
+        return Check(False, str(problem).split(" Run: ")[0])
+    return Check(True, "The key files can be read.")
 
 
-# In this order in the answer. A check may return False, but must not raise.
+def active_revision() -> Check:
+    """Whether what should run can be read, secrets included. Nothing active yet is a state, not a fault."""
+    revision = activation.current().revision
+    if revision is None:
+        return Check(True, "No revision is active yet: mail is accepted and waits.")
+    try:
+        unreadable = secrets.check(revisions.read(revision).config, secrets.key_ring())
+    except (RevisionError, NewerSchema, SecretUnavailable):
+        return Check(False, f"r{revision.number} is active and can't be read: mail waits. Status says why.")
+    if unreadable:
+        return Check(False, f"r{revision.number} is active, but these secrets can't be read: {', '.join(unreadable)}.")
+    return Check(True, f"r{revision.number} is active.")
+
+
+def queue() -> Check:
+    oldest = queue_numbers().oldest_due_at
+    if oldest is None:
+        return Check(True, "No message waits.")
+    age = int((timezone.now() - oldest).total_seconds())
+    return Check(age < OLD_QUEUE_S, f"The oldest message that could leave waits since {age} seconds.")
+
+
+def processes() -> Check:
+    alive = ServiceInstance.objects.filter(last_seen__gt=timezone.now() - LOST_AFTER).exclude(
+        state=ServiceInstance.State.STOPPED
+    )
+    roles = list(alive.values_list("role", flat=True))
+    services = len(roles) - roles.count("web")
+    detail = f"{roles.count('web')} web and {services} outbound processes run."
+    return Check(services > 0, detail if services else f"{detail} Without an outbound process no mail leaves.")
+
+
+# In this order in the answer.
 CHECKS: dict[str, Callable[[], Check]] = {
     "database": database,
     "setup": setup,
-    "keys": key_files,
+    "keys": keys,
+    "active_revision": active_revision,
+    "queue": queue,
+    "processes": processes,
 }
 
 
@@ -69,7 +109,14 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 when every check holds, else 503; the body names each."""
-    results = {name: check() for name, check in CHECKS.items()}
+    results = {name: _answer(check) for name, check in CHECKS.items()}
     ready = all(result.ok for result in results.values())
     body = {"ready": ready, "checks": {name: asdict(result) for name, result in results.items()}}
     return JsonResponse(body, status=200 if ready else 503)
+
+
+def _answer(check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except DatabaseError:
+        return Check(False, "The database does not answer.")

@@ -27,6 +27,8 @@ from hypercorn.asyncio.run import worker_serve
 from hypercorn.config import Config, Sockets
 from hypercorn.utils import load_application
 
+from adminapp.presence import present
+
 WEB_PROCESSES = 2
 WEB_GRACE_S = 5.0
 SERVICE_GRACE_S = 30.0
@@ -95,7 +97,8 @@ def serve(sockets: Sockets, *, certificate: Path, key: Path, ready: Callable[[],
     app = load_application(config.application_path, MAX_BODY)
 
     def web() -> None:
-        asyncio.run(worker_serve(app, config, sockets=sockets))
+        with present("web"):
+            asyncio.run(worker_serve(app, config, sockets=sockets))
 
     children = [Child(f"web {number}", web, WEB_GRACE_S) for number in range(1, WEB_PROCESSES + 1)]
     if "outbound" in get_commands():

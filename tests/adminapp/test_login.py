@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from emailcfg.models import AuditEvent
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -130,3 +131,17 @@ def test_a_part_that_refreshes_itself_leaves_the_page_alone(claimed: object, cli
 
 def test_there_is_no_sign_up(claimed: object, client: Client) -> None:
     assert client.get("/accounts/signup/").status_code == 404
+
+
+def test_logins_failures_and_logouts_are_on_record_without_the_password(admin_user: User) -> None:
+    client = Client(REMOTE_ADDR="127.0.0.9")
+    log_in(client, password="not the password at all")
+    log_in(client)
+    client.post("/accounts/logout/")
+    events = list(AuditEvent.objects.order_by("pk").values_list("action", "actor_name", "address"))
+    assert events[1:] == [
+        ("login.failed", "ana@acme.example", "127.0.0.9"),
+        ("login", "ana@acme.example", "127.0.0.9"),
+        ("logout", "ana@acme.example", "127.0.0.9"),
+    ]
+    assert "not the password" not in str(list(AuditEvent.objects.values()))

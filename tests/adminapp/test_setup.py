@@ -1,10 +1,13 @@
 """The first run: one winner, closed for ever afterwards."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 import time_machine
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -101,3 +104,24 @@ def test_of_two_registrations_the_second_is_refused() -> None:
 def test_the_setup_page_refuses_a_post_without_the_csrf_token() -> None:
     token = setup.new_token()
     assert register(Client(enforce_csrf_checks=True), token).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_registrations_at_the_same_moment_one_wins_and_the_others_find_it_closed() -> None:
+    together = Barrier(6)
+
+    def attempt(number: int) -> str:
+        together.wait()
+        try:
+            return setup.claim(email=f"ana{number}@acme.example", password=PASSWORD).username
+        except setup.AlreadyClaimed:
+            return "closed"
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        outcomes = list(pool.map(attempt, range(6)))
+    assert outcomes.count("closed") == 5
+    [winner] = User.objects.values_list("username", flat=True)
+    assert winner in outcomes
+    assert Claim.objects.get().email == winner

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 from django.db import OperationalError
 
 from adminapp import certificate, environment, keys, setup
+from adminapp.checks import version_floor
 from adminapp.prepare import prepare
 from adminapp.serve import CannotServe, open_sockets, serve
 
@@ -46,6 +47,8 @@ def _certificate() -> tuple[Any, Any]:
 
 def _announce() -> None:
     local = f"http://localhost:{settings.HTTP_PORT}"
+    for found in version_floor():
+        say(f"Note: {found.msg} {found.hint}")
     say("Admin App is ready.")
     say(f"  On this machine  {local}/")
     say(f"  From elsewhere   {settings.PUBLIC_BASE_URL}/")
