@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from emailcfg.api import router as config_router
 from emailcfg.problems import CONTENT_TYPE, Problem
 from outbound.api import router as outbound_router
 from outbound.auth import TokenAuth
@@ -25,6 +26,7 @@ api = NinjaAPI(
     docs_url=None,  # its page loads scripts from another host
 )
 api.add_router("", outbound_router)
+api.add_router("", config_router)
 
 
 @api.exception_handler(Problem)

@@ -13,6 +13,7 @@ from emailcfg import audit, revisions, secrets
 from emailcfg.actor import Actor
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import Activation, ActiveConfig, ConfigRevision
+from emailcfg.pins import PinRefused
 from emailcfg.schema import SCHEMA_VERSION, EmailConfig
 from emailcfg.schema_migrations import NewerSchema
 
@@ -100,13 +101,21 @@ def database_time() -> datetime:
     return now
 
 
-def problems(revision: ConfigRevision) -> list[str]:
-    """Why a revision can't be activated: unreadable, of a newer schema, or with secrets that don't open."""
+def obstacles(revision: ConfigRevision) -> list[tuple[str, str]]:
+    """Why a revision can't run, as (stable code, sentence): unreadable, of a newer schema, at odds with a pinned
+    field, or with secrets that don't open."""
     try:
-        config = revisions.read(revision).config
-        return list(secrets.check(config, secrets.key_ring()).values())
-    except (revisions.RevisionUnreadable, NewerSchema, SecretUnavailable) as error:
-        return [str(error)]
+        config = revisions.for_use(revision)
+        return [("secret_unavailable", text) for text in secrets.check(config, secrets.key_ring()).values()]
+    except SecretUnavailable as error:
+        return [("secret_unavailable", str(error))]
+    except (revisions.RevisionUnreadable, NewerSchema, PinRefused) as error:
+        return [(error.code, str(error))]
+
+
+def problems(revision: ConfigRevision) -> list[str]:
+    """The sentences of `obstacles`."""
+    return [sentence for _, sentence in obstacles(revision)]
 
 
 def stops_all_mail(config: EmailConfig) -> bool:
@@ -228,7 +237,7 @@ def _check(
     found = problems(revision)
     if found:
         raise NotActivatable(found)
-    if stops_all_mail(revisions.read(revision).config) and not (accept_stop or reason.strip()):
+    if stops_all_mail(revisions.for_use(revision)) and not (accept_stop or reason.strip()):
         raise NeedsReason(
             f"r{revision.number} has no delivery service: this stops all mail. Confirm that it is meant, with a reason."
         )
@@ -309,7 +318,7 @@ def move(
     )
     if not moved:
         raise GenerationConflict(current())
-    reason = reason.strip()[:500]
+    reason = "".join(character if character.isprintable() else " " for character in reason).strip()[:500]
     Activation.objects.create(
         generation=active.generation + 1,
         kind=kind,

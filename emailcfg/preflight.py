@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from emailcfg import activation, history, ports, revisions, secrets
+from emailcfg import activation, history, ports, revisions
 from emailcfg.convergence import LOST_AFTER
 from emailcfg.diff import Change, compare
-from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import ActiveConfig, ConfigRevision, ServiceInstance, TestSend
 from emailcfg.revisions import Loaded, RevisionUnreadable
 from emailcfg.schema import SCHEMA_VERSION, EmailConfig
@@ -69,7 +68,7 @@ class Preflight:
 def preflight(revision: ConfigRevision, active: ActiveConfig) -> Preflight:
     """Looks at everything that activating this revision now would mean. Never raises for what it finds."""
     loaded, running = _readable(revision), _readable(active.revision)
-    found = [Consequence(Level.HARD, code, sentence) for code, sentence in _problems(revision)]
+    found = [Consequence(Level.HARD, code, sentence) for code, sentence in activation.obstacles(revision)]
     if loaded is not None:
         found += _of_content(loaded, running.config if running else None)
         found += _of_tests(revision)
@@ -97,15 +96,6 @@ def _changes(loaded: Loaded | None, running: Loaded | None, active: ActiveConfig
     if loaded is None or (running is None and active.revision is not None):
         return None
     return tuple(compare(running.config if running else EmailConfig(), loaded.config))
-
-
-def _problems(revision: ConfigRevision) -> list[tuple[str, str]]:
-    try:
-        config = revisions.read(revision).config
-        opened = secrets.check(config, secrets.key_ring())
-    except (RevisionUnreadable, NewerSchema, SecretUnavailable) as error:
-        return [(getattr(error, "code", "secret_unavailable"), str(error))]
-    return [("secret_unavailable", sentence) for sentence in opened.values()]
 
 
 def _of_content(loaded: Loaded, running: EmailConfig | None) -> list[Consequence]:

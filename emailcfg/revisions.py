@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 from pydantic import ValidationError
 
-from emailcfg import audit, secrets
+from emailcfg import audit, pins, secrets
 from emailcfg.actor import Actor
 from emailcfg.encryption import KeyRing
 from emailcfg.models import ActiveConfig, ConfigRevision, Secret
@@ -151,7 +151,7 @@ def checked_description(description: str) -> str:
 
 def get(number: int) -> ConfigRevision:
     """The revision of this number. Raises RevisionGone."""
-    revision = ConfigRevision.objects.filter(number=number).first()
+    revision = ConfigRevision.objects.filter(number=number).first() if 0 < number < 2**63 else None
     if revision is None:
         raise RevisionGone(f"There is no revision r{number}. It may have been deleted as a draft.")
     return revision
@@ -175,6 +175,12 @@ def read(revision: ConfigRevision) -> Loaded:
         fields = ", ".join(field_errors(error)) or "unknown"
         raise RevisionUnreadable(f"r{revision.number} does not fit the configuration schema in: {fields}.") from None
     return Loaded(revision, config, steps)
+
+
+def for_use(revision: ConfigRevision) -> EmailConfig:
+    """The configuration of a revision as it runs on this installation: with what the operator pinned, secrets still
+    sealed. Raises RevisionUnreadable, NewerSchema, pins.PinRefused."""
+    return pins.applied(read(revision).config)
 
 
 def derive(revision: ConfigRevision, *, request_id: str, actor: Actor) -> ConfigRevision:

@@ -139,6 +139,8 @@ def ca_certificate(value: str) -> str:
     """One or more PEM certificates, checked to parse; "" stays ""."""
     if not value:
         return value
+    if "\x00" in value:
+        raise Refused("This contains a NUL character. Paste the certificate as text.")
     if "PRIVATE KEY" in value:
         raise Refused(
             "This contains a private key. Paste only the certificate of the authority (CA), and keep the key secret."

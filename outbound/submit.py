@@ -112,7 +112,7 @@ def active_general() -> General:
 
 @lru_cache(maxsize=4)
 def _general(number: int, content_hash: str) -> General:
-    return revisions.read(revisions.get(number)).config.general
+    return revisions.for_use(revisions.get(number)).general
 
 
 def _accept(submissions: Sequence[Submission], general: General, token: ApiToken | None) -> list[Accepted]:

@@ -46,7 +46,7 @@ def _existing(kwargs: dict[str, Any]) -> list[int]:
 
 def found(number: int) -> ConfigRevision:
     """The revision of a number out of an address, however large. Raises RevisionGone."""
-    return revisions.get(min(number, _MAX_NUMBER))
+    return revisions.get(number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,89 @@
+"""Fields of the configuration that the operator fixed in the environment: EMAILCFG__SMTP__HOST=relay.internal.
+
+A pinned field has this value whatever the active revision says. It is applied when a revision is read for use; what
+is saved stays as it was saved. Each also as NAME_FILE, the path of a file with the value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from pydantic import ValidationError
+
+from emailcfg.schema import SECRET_PATHS, EmailConfig, field_errors, walk
+
+PREFIX = "EMAILCFG__"
+_FILE = "_FILE"
+
+
+class PinRefused(Exception):
+    """A pinned field can't be used. The message is a sentence that names its variable and never holds its value."""
+
+    code = "pin_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One pinned field: its path, where the value comes from, and the text of it."""
+
+    path: str
+    source: str
+    text: str
+
+
+def read(variables: Mapping[str, str]) -> dict[str, Pin]:
+    """The pins in these variables, by path. Raises PinRefused for a name that is no field and for unreadable files."""
+    known = {path for path, _, _ in walk(EmailConfig())}
+    pins = {}
+    for name, text in variables.items():
+        if not name.startswith(PREFIX):
+            continue
+        path = _path(name)
+        if path not in known and name.endswith(_FILE):
+            path, text = _path(name.removesuffix(_FILE)), _content(name, text)
+        if path not in known:
+            raise PinRefused(f"{name} names no field of the configuration. Fields are named like EMAILCFG__SMTP__HOST.")
+        pins[path] = Pin(path, name, text)
+    return pins
+
+
+def _path(name: str) -> str:
+    return name.removeprefix(PREFIX).lower().replace("__", ".", 1)
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        raise PinRefused(f"The file that {name} names can't be read.") from None
+
+
+def current() -> dict[str, Pin]:
+    """The pins of this installation, by path: the fields that forms show as locked, with their source."""
+    return read(settings.EMAILCFG_PINS)
+
+
+def applied(config: EmailConfig, pins: Mapping[str, Pin] | None = None) -> EmailConfig:
+    """The configuration as it runs here, with the pinned fields in place of its own. Raises PinRefused."""
+    pins = current() if pins is None else pins
+    if not pins:
+        return config
+    data = config.model_dump()
+    for path, pin in pins.items():
+        section, name = path.split(".")
+        data[section][name] = _value(pin)
+    try:
+        return EmailConfig.model_validate(data)
+    except ValidationError as error:
+        path, sentences = next(iter(field_errors(error).items()))
+        source = pins[path].source if path in pins else ", ".join(pin.source for pin in pins.values())
+        raise PinRefused(f"With {source} from the environment the configuration is not valid: {sentences[0]}") from None
+
+
+def _value(pin: Pin) -> Any:
+    """Texts of the environment say "nothing" by being empty; for numbers and choices that is None."""
+    if pin.text == "" and pin.path in ("delivery.selected", "smtp.rate_limit_per_minute", *SECRET_PATHS):
+        return None
+    return pin.text
