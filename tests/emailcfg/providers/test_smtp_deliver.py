@@ -614,7 +614,8 @@ def test_pipelined_and_plain_come_to_the_same(
         outcomes = {result.mail.id: (whole(result), each(result)) for result in record.results}
         assert sorted(outcomes) == [one.id for one in mails]
         assert len(record.results) == len(mails)
-        seen.append((outcomes, record.entered, [one for one in taken(server) if one[0]]))
+        # Plain, "too many recipients" starts a new transaction at once; pipelined, the group was already sent.
+        seen.append((outcomes, record.entered, [(who, data) for people, data in taken(server) for who in people]))
     assert seen[0] == seen[1]
     for one in mails:
         failure, recipients = seen[0][0][one.id]
