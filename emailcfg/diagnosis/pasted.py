@@ -9,7 +9,8 @@ from emailcfg.diagnosis.rules.general import general
 from emailcfg.providers.base import ErrorClass, Failure, Reply, Stage
 
 LIMIT = 64 * 1024  # characters of a paste that are looked at
-_LINES = 2000
+_LINES = 400  # different lines that rules are tried on; those with a code first
+_LINE = 1000  # characters; a longer line is read in pieces
 _FINDINGS = 5
 
 _ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
@@ -18,9 +19,8 @@ _BYTES_REPLY = re.compile(r"\((\d{3}), ?b['\"]")
 _HTTP = re.compile(
     r"\bHTTP(?:/\d(?:\.\d)?| status| error)?:? (\d{3})\b|\bstatus(?:_?code)?\W{1,4}(\d{3})\b", re.IGNORECASE
 )
-_HOST = re.compile(
-    r"\b((?:[a-z0-9-]+\.)*(?:gmail|google|office365|outlook|sendgrid|amazonaws)\.(?:com|net))\b", re.IGNORECASE
-)
+_KNOWN_DOMAIN = re.compile(r"(?:gmail|google|office365|outlook|sendgrid|amazonaws)\.(?:com|net)\b", re.IGNORECASE)
+_LABELS_BEFORE = re.compile(r"[a-z0-9.-]{0,80}$", re.IGNORECASE)
 # What a log says about the step, the surest first.
 _STAGES = (
     (
@@ -53,16 +53,16 @@ def explain_text(text: str, *, context: Context | None = None) -> list[Explanati
     like an error. Each one says by what it was recognised. Never raises; looks at the first 64 KB."""
     context = context or Context()
     scored: dict[str, tuple[int, Explanation]] = {}
+    host_of_all = _host_in(text[:LIMIT])
     for clue in _clues(text[:LIMIT]):
         failure = _as_failure(clue)
         facts = known(failure, context)
-        host = _HOST.search(clue.line) or _HOST.search(text[:LIMIT])
         seen = Seen(
             text=clue.line,
             code=clue.code,
             enhanced=clue.enhanced,
             stage=clue.stage,
-            host=context.host or (host.group(1).lower() if host else ""),
+            host=context.host or _host_in(clue.line) or host_of_all,
             provider=context.provider or clue.provider,
             facts=facts,
             preset=context.preset,
@@ -99,25 +99,36 @@ def _clues(text: str) -> list[_Clue]:
                 provider="sendgrid" if http else "",
             )
         )
-    return clues
+    clues.sort(key=lambda clue: not (clue.code or clue.enhanced))  # stable: else the order of the text
+    return clues[:_LINES]
+
+
+def _host_in(text: str) -> str:
+    """The first host name in a text that belongs to a known mail service."""
+    domain = _KNOWN_DOMAIN.search(text)
+    if domain is None:
+        return ""
+    before = _LABELS_BEFORE.search(text[max(0, domain.start() - 80) : domain.start()])
+    return ((before.group() if before else "") + domain.group()).lower()
 
 
 def _joined(text: str) -> list[str]:
     lines: list[str] = []
     continued = ""
-    for raw in re.split(r"\r\n|\r|\n|\\r\\n|\\n", text)[:_LINES]:
+    for raw in re.split(r"\r\n|\r|\n|\\r\\n|\\n", text):
         line = raw.strip()
         if not line:
             continue
         reply = re.match(r"(?:.*?\s)?([245][0-5]\d)([ -])", line)
-        if reply and continued == reply.group(1) and lines:
+        if reply and continued == reply.group(1) and lines and len(lines[-1]) < _LINE:
             lines[-1] += " " + line
-        elif raw[:1] in " \t" and lines and len(lines[-1]) < 1000:
+        elif raw[:1] in " \t" and lines and len(lines[-1]) < _LINE:
             lines[-1] += " " + line  # a folded line
         else:
             lines.append(line)
         continued = reply.group(1) if reply and reply.group(2) == "-" else ""
-    return lines
+    pieces = [line[start : start + _LINE] for line in lines for start in range(0, len(line), _LINE)]
+    return list(dict.fromkeys(pieces))
 
 
 def _as_failure(clue: _Clue) -> Failure:
