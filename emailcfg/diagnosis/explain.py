@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from emailcfg.diagnosis.facts import Context, known, learnt_from, secret_shape
+from emailcfg.diagnosis.facts import Context, context_of, known, learnt_from, secret_shape
 from emailcfg.diagnosis.rules import ALL, Match, Rule
 from emailcfg.diagnosis.rules.general import general, general_http
 from emailcfg.diagnosis.rules.rule import Service
 from emailcfg.providers.base import Failure, Stage
 
-__all__ = ["Context", "Explanation", "Seen", "best", "explain", "learnt_from", "secret_shape", "tell"]
+__all__ = ["Context", "Explanation", "Seen", "best", "context_of", "explain", "learnt_from", "secret_shape", "tell"]
 
 # What a sentence says where a fact is not known.
 _UNKNOWN = {

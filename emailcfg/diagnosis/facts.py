@@ -4,9 +4,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from emailcfg.providers.base import ErrorClass, Failure, Step
+from emailcfg.providers.sendgrid import BASE_URLS
 from emailcfg.providers.ses import looks_like_aws_secret, region_of
+from emailcfg.schema import EmailConfig
 
 SecretShape = str  # "", "iam-secret", "app-password", "not-ascii:<position>"
 
@@ -50,6 +55,35 @@ def secret_shape(secret: str) -> SecretShape:
         return "app-password"
     odd = next((position for position, character in enumerate(secret, start=1) if not character.isascii()), 0)
     return f"not-ascii:{odd}" if odd else ""
+
+
+def context_of(
+    config: EmailConfig, *, recipient: str = "", steps: Iterable[Step] = (), api_host: str = "", ehlo_name: str = ""
+) -> Context:
+    """The context of a failure under `config`, whose secrets may be resolved or not: only their form is looked at.
+
+    `steps` are those reported so far; `api_host` the host of SendGrid's API that is in use."""
+    smtp, learnt = config.smtp, learnt_from(steps)
+    sender = config.general.sender_email
+    if config.delivery.selected == "sendgrid":
+        host = api_host or urlsplit(BASE_URLS[config.sendgrid.region]).hostname or ""
+        return Context(
+            provider="sendgrid", host=host, port=443, security="tls", sender=sender, recipient=recipient, learnt=learnt
+        )
+    password = smtp.password.get_secret_value() if isinstance(smtp.password, SecretStr) else ""
+    return Context(
+        provider="smtp",
+        host=smtp.host,
+        port=smtp.port,
+        security=smtp.security,
+        username=smtp.username,
+        preset=smtp.preset,
+        ehlo_name=smtp.ehlo_hostname or str(learnt.get("ehlo_name") or ehlo_name),
+        secret_shape=secret_shape(password),
+        sender=sender,
+        recipient=recipient,
+        learnt=learnt,
+    )
 
 
 def learnt_from(steps: Iterable[Step]) -> dict[str, object]:

@@ -57,6 +57,7 @@ def explain_text(text: str, *, context: Context | None = None) -> list[Explanati
     for clue in _clues(text[:LIMIT]):
         failure = _as_failure(clue)
         facts = known(failure, context)
+        facts.pop("our_address", None)  # in a log the address may be the other side's
         seen = Seen(
             text=clue.line,
             code=clue.code,

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emailcfg.diagnosis.explain import Context, explain
+from emailcfg.diagnosis.explain import Context, context_of, explain
 from emailcfg.diagnosis.facts import secret_shape
-from emailcfg.providers.base import ErrorClass, Failure, Reply, Stage
+from emailcfg.providers.base import ErrorClass, Failure, Reply, Stage, Step
+from emailcfg.schema import EmailConfig
 
 
 def failed(stage: Stage, reply: Reply | None = None, *, reason: str = "", detail: str = "") -> Failure:
@@ -127,3 +128,36 @@ def test_every_failure_gets_whole_sentences(
 )
 def test_the_shape_of_a_secret_is_a_word_that_gives_nothing_away(secret: str, shape: str) -> None:
     assert secret_shape(secret) == shape
+
+
+def test_the_context_of_a_configuration_holds_the_form_of_its_secret_and_never_the_secret() -> None:
+    config = EmailConfig.model_validate(
+        {
+            "general": {"sender_email": "news@example.com"},
+            "delivery": {"selected": "smtp"},
+            "smtp": {"host": "smtp.gmail.com", "username": "ana@gmail.com", "password": "abcd efgh ijkl mnop"},
+        }
+    )
+    steps = [Step(Stage.EHLO, True, 1.0, "", {"auth": ["PLAIN"], "ehlo_name": "app.example.com"})]
+    context = context_of(config, recipient="bob@example.org", steps=steps)
+    assert "efgh" not in repr(context)
+    assert (context.secret_shape, context.ehlo_name, context.sender) == (
+        "app-password",
+        "app.example.com",
+        "news@example.com",
+    )
+    told = explain(failed(Stage.LOGIN, Reply(535, "5.7.8 Username and Password not accepted")), context=context)
+    assert told.code == "google-app-password-refused"
+    assert "ana@gmail.com" in told.cause
+
+
+def test_the_context_of_sendgrid_names_the_host_of_its_region() -> None:
+    config = EmailConfig.model_validate(
+        {
+            "general": {"sender_email": "news@example.com"},
+            "delivery": {"selected": "sendgrid"},
+            "sendgrid": {"api_key": "SG." + "a" * 22 + "." + "b" * 43, "region": "eu"},
+        }
+    )
+    assert context_of(config).host == "api.eu.sendgrid.com"
+    assert "SG." not in repr(context_of(config))

@@ -131,3 +131,9 @@ def test_a_hostile_text_is_read_in_pieces_and_does_not_hold_the_page(text: str) 
 def test_an_error_late_in_a_long_line_is_found() -> None:
     found = explain_text("junk " * 1000 + "smtplib: 534 5.7.9 Application-specific password required")
     assert found[0].code == "google-app-password-required"
+
+
+def test_an_address_in_a_log_is_not_taken_for_ours() -> None:
+    told = explain_text("to=<b@example.org>, relay=mx[203.0.113.9]:25, said: 554 5.7.1 Relay access denied")[0]
+    assert told.code == "relay-denied"
+    assert "203.0.113.9" not in told.cause
