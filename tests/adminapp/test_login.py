@@ -145,3 +145,16 @@ def test_logins_failures_and_logouts_are_on_record_without_the_password(admin_us
         ("logout", "ana@acme.example", "127.0.0.9"),
     ]
     assert "not the password" not in str(list(AuditEvent.objects.values()))
+
+
+def test_a_far_reaching_act_asks_for_the_password_again_once_the_last_time_is_long_ago(admin_user: User) -> None:
+    client = Client()
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        log_in(client)
+        clock.shift(timedelta(minutes=16))
+        page = client.get("/accounts/reauthenticate/?next=/support/")
+        assert "Confirm it is you" in page.content.decode()
+        wrong = client.post("/accounts/reauthenticate/", {"password": "wrong wrong wrong", "next": "/support/"})
+        assert wrong.status_code == 200
+        right = client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": "/support/"})
+        assert (right.status_code, right["Location"]) == (302, "/support/")
