@@ -152,7 +152,8 @@ def _spf(sender: str, domain: str, service: MailService | None, host: str, looku
 def _permits_service(
     domain: str, records: list[str], found: Survey, service: MailService, publish: Record | None
 ) -> Check:
-    if service.spf_include in found.domains or domain == service.spf_include:
+    permitted = service.spf_include
+    if any(reached == permitted or reached.endswith(f".{permitted}") for reached in {domain, *found.domains}):
         return Check(
             "spf",
             "SPF",

@@ -22,7 +22,10 @@ _UNKNOWN = {
     "sender_domain": "your domain",
     "recipient": "the recipient",
     "code": "with an error",
+    "region": "another region",
+    "host_region": "another region",
 }
+_TWICE = re.compile(r"\b(?:the )?(port|recipient|account|domain) (this|the|your) \1\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +121,10 @@ def best(seen: Seen, *, rules: Iterable[Rule] = ALL) -> list[Found]:
 
 def tell(rule: Rule, facts: Mapping[str, str], *, why: str = "", words: str = "") -> Explanation:
     """A rule's sentences with the facts in their places."""
-    values = {**_UNKNOWN, **facts}
     cause = " ".join([rule.cause, *(sentence for fact, sentence in rule.notes if fact in facts)])
 
     def filled(text: str) -> str:
-        sentence = text.format_map(values)
-        starts_with = text[1 : text.find("}")] if text.startswith("{") else ""
-        if starts_with in _UNKNOWN and starts_with not in facts:  # "the server" starts a sentence, a host name stays
-            return sentence[:1].upper() + sentence[1:]
-        return sentence
+        return _without_unknown(text, facts).format_map(facts)
 
     return Explanation(
         code=rule.code,
@@ -146,6 +144,15 @@ def _is_elsewhere(service: Service, seen: Seen) -> bool:
         return False
     at_home = seen.preset in service.presets or _pattern(service.hosts).search(seen.host) is not None
     return not at_home and _pattern(service.signature).search(seen.text) is None
+
+
+def _without_unknown(text: str, facts: Mapping[str, str]) -> str:
+    """A sentence in which the facts that are not known are words: "port {port}" becomes "this port"."""
+    for name, words in _UNKNOWN.items():
+        if name not in facts:
+            text = text.replace(f"{{{name}}}", words)
+    text = _TWICE.sub(lambda found: found.group(2) + " " + found.group(1).lower(), text)
+    return text[:1].upper() + text[1:] if text[:1] != "{" else text
 
 
 def _fits(match: Match, seen: Seen) -> bool:

@@ -162,8 +162,16 @@ def _learnt(learnt: Mapping[str, object]) -> dict[str, str]:
         if isinstance(value, (list, tuple, set, frozenset)):
             facts[name] = ", ".join(str(item) for item in value)
         elif value is not None:
-            facts[name] = str(value)
+            facts[name] = _day(str(value)) if name == "expires" else str(value)
     return facts
+
+
+def _day(moment: str) -> str:
+    """An ISO time as it reads in a sentence."""
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError):
+        return moment
 
 
 def _yes(value: str, wanted: str) -> str:

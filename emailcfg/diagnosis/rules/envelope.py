@@ -21,8 +21,7 @@ RULES = (
         "sender-malformed",
         "The server calls the sender address malformed.",
         "{host} could not read {sender} as an address.",
-        "Enter one bare address such as name@{sender_domain} as the sender address, without a name and without "
-        "brackets.",
+        "Enter one bare address such as name@example.com as the sender address, without a name and without brackets.",
         (
             Match(stages=SENDER, codes=(501,)),
             Match(stages=SENDER, codes=(553,)),
@@ -104,7 +103,7 @@ RULES = (
     Rule(
         "recipient-unknown",
         "This recipient does not exist.",
-        "The server has no mailbox {recipient}. The address is mistyped, or the person has left. Your settings "
+        "The server has no mailbox for {recipient}. The address is mistyped, or the person has left. Your settings "
         "are right.",
         "Correct the address of this recipient; other mail is not concerned.",
         (

@@ -67,10 +67,10 @@ RULES = (
     ),
     Rule(
         "google-ehlo-name",
-        "Google does not like how this machine introduces itself.",
+        "Google refuses the name by which this machine introduces itself.",
         "Google closed the connection at the EHLO command, which its relay does to machines that call themselves "
         "localhost or a bare address, or that open many connections.",
-        "Enter a real host name of your domain as “EHLO name”, for instance mail.{sender_domain}, and test again.",
+        "Enter a real host name of your domain as “EHLO name”, for instance one under {sender_domain}, and test again.",
         (
             Match(stages=EHLO, codes=(421,), enhanced=("4.7.0",), words=r"try again later"),
             Match(stages=EHLO, hosts=GOOGLE, codes=(421,)),

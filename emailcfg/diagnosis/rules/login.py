@@ -14,7 +14,7 @@ RULES = (
         "ehlo-name-refused",
         "The server does not accept the name this machine gives.",
         "{host} wants a full host name, with a dot and without special characters, in the EHLO command.",
-        "Enter a real host name of your domain as “EHLO name”, for instance mail.{sender_domain}, and test again.",
+        "Enter a real host name of your domain as “EHLO name”, for instance one under {sender_domain}, and test again.",
         (
             Match(words=r"(?:helo|ehlo) (?:command|name|host|hostname)?.{0,30}(?:rejected|refused|invalid)"),
             Match(words=r"(?:need|requires?) (?:a )?fully[- ]qualified (?:hostname|host name|domain name)"),
@@ -99,7 +99,7 @@ RULES = (
         "{host} does not accept this pair. The password may be mistyped or changed, the user name may have to "
         "be a full "
         "address, or the account needs a separate password for programs.",
-        "Check the user name {username}, enter the password again, look for “app password” in the provider's help, "
+        "Check the user name, enter the password of {username} again, look for “app password” in the provider's help, "
         "and test again.",
         (
             Match(stages=LOGIN, codes=(535, 536, 550, 553, 554, 501)),

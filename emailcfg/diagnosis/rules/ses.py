@@ -44,7 +44,7 @@ RULES = (
     Rule(
         "ses-region-mismatch",
         "The answer comes from another region than the host's name says.",
-        "Amazon SES refused the identity in the region {region}, while the host {host} names the region {host_region}. "
+        "Amazon SES refused the identity in {region}, while the host {host} names {host_region}. "
         "Identities and credentials are valid only in their own region.",
         "Use the host and the SMTP credentials of the region in which the sender is verified.",
         (Match(words=r"not verified", facts=("region_differs",)),),

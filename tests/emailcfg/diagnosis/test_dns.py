@@ -87,6 +87,14 @@ def test_a_redirect_counts_as_permission(run: Run) -> None:
     assert check(run(zone), "spf").state is State.OK
 
 
+def test_an_account_of_its_own_below_the_services_domain_counts_as_permission(run: Run) -> None:
+    zone = {
+        "example.com": {"TXT": ["v=spf1 include:u1.wl.sendgrid.net -all"]},
+        "u1.wl.sendgrid.net": {"TXT": ["v=spf1 ip4:198.51.100.7 -all"]},
+    }
+    assert check(run(zone, provider="sendgrid"), "spf").state is State.OK
+
+
 def test_a_record_that_needs_too_many_lookups_is_a_problem(run: Run) -> None:
     many = {f"s{number}.example.net": {"TXT": ["v=spf1 -all"]} for number in range(11)}
     includes = " ".join(f"include:{name}" for name in many)

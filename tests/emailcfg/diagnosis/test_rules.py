@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from emailcfg.diagnosis.explain import Context, explain
+from emailcfg.diagnosis.explain import Context, explain, tell
 from emailcfg.diagnosis.rules import ALL
 from emailcfg.providers.base import ErrorClass, Failure, Reply, Stage
 from tests.emailcfg.diagnosis import samples
@@ -124,3 +124,11 @@ def test_a_preset_tells_the_service_behind_a_host_of_ones_own(preset: str, reply
     context = Context(provider="smtp", host="mail.acme.example", preset=preset)
     failure = Failure(Stage.LOGIN, ErrorClass.CONFIGURATION, "refused", Sample(rule, Stage.LOGIN, reply).as_reply)
     assert explain(failure, context=context).code == rule
+
+
+@pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.code)
+def test_every_rule_can_be_told_when_nothing_is_known(rule) -> None:  # type: ignore[no-untyped-def]
+    told = tell(rule, {})
+    texts = f"{told.title} {told.cause} {told.next_step}"
+    assert "{" not in texts
+    assert not re.search(r"\b(\w+) (?:this|the|your) \1\b", texts)  # "port this port"
