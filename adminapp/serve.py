@@ -103,7 +103,11 @@ def serve(sockets: Sockets, *, certificate: Path, key: Path, ready: Callable[[],
     children = [Child(f"web {number}", web, WEB_GRACE_S) for number in range(1, WEB_PROCESSES + 1)]
     if "outbound" in get_commands():
         children.append(Child("outbound", lambda: call_command("outbound"), SERVICE_GRACE_S))
-    return _Supervisor(children).run(ready)
+    try:
+        return _Supervisor(children).run(ready)
+    finally:
+        for listener in (*sockets.secure_sockets, *sockets.insecure_sockets):
+            listener.close()
 
 
 class _Supervisor:
