@@ -25,18 +25,18 @@ MASK = "••••••••"
 
 
 class DraftConflict(Exception):
-    """The draft was changed in another tab after this page was loaded."""
+    """The draft changed in another tab, or another revision became its base, after this page was loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
     """What one request says about the form. `values` holds only the fields that were sent; `secrets` the
-    secrets typed, `removed` those to remove, `version` the draft the page was made from (None: whatever)."""
+    secrets typed, `removed` those to remove, `stamp` the state the page was made from (None: whatever)."""
 
     values: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     removed: frozenset[str] = frozenset()
-    version: int | None = None
+    stamp: str | None = None
 
 
 def load(user: AbstractBaseUser, session_key: str) -> Editing:
@@ -77,7 +77,7 @@ def _editing(draft: FormDraft, session_key: str) -> Editing:
         pending=pending,
         removed=removed,
         repairs=draft.repairs,
-        lost=frozenset(tokens) - frozenset(pending),
+        lost=frozenset(path for path, item in draft.secrets.items() if not item.get("removed")) - frozenset(pending),
         version=draft.version,
         started_at=draft.started_at,
     )
@@ -91,7 +91,7 @@ def store(user: AbstractBaseUser, session_key: str, typed: Typed) -> Editing:
     since the page was made."""
     row = FormDraft.objects.select_for_update().filter(user=user.pk).first()
     before = _editing(row, session_key) if row is not None else load(user, session_key)
-    if typed.version is not None and typed.version != before.version:
+    if typed.stamp is not None and typed.stamp != before.stamp:
         raise DraftConflict
     tidied = tidy({**before.values, **{path: text for path, text in typed.values.items() if path in PATHS}})
     values = one_service(tidied.values, before.values)
@@ -104,6 +104,7 @@ def store(user: AbstractBaseUser, session_key: str, typed: Typed) -> Editing:
             **{path: repair for path, repair in before.repairs.items() if values[path] == repair[0]},
             **{path: [values[path], sentence] for path, sentence in tidied.notes.items()},
         },
+        lost=before.lost - frozenset(typed.secrets) - typed.removed,
     )
     return _write(user, session_key, after, unchanged_version=before.version)
 
@@ -125,8 +126,9 @@ def _write(user: AbstractBaseUser, session_key: str, editing: Editing, *, unchan
     changed = understand(editing).changed
     if not changed and editing.base == _default_base():
         FormDraft.objects.filter(user=user.pk).delete()
-        return replace(editing, version=0, lost=frozenset())
-    stored: dict[str, Any] = {path: {"removed": True} for path in editing.removed}
+        return replace(editing, version=0, started_at=None)
+    stored: dict[str, Any] = {path: {"lost": True} for path in editing.lost}
+    stored.update({path: {"removed": True} for path in editing.removed})
     for path, held in editing.pending.items():
         token = secrets.key_ring().encrypt(held.text.get_secret_value(), held.bound_to)
         stored[path] = {"token": token, "for": asdict(held.bound_to)}
@@ -142,12 +144,12 @@ def _write(user: AbstractBaseUser, session_key: str, editing: Editing, *, unchan
             "version": unchanged_version + 1,
         },
     )
-    return replace(editing, version=draft.version, started_at=draft.started_at, lost=frozenset())
+    return replace(editing, version=draft.version, started_at=draft.started_at)
 
 
 @transaction.atomic
 def undo(user: AbstractBaseUser, session_key: str, path: str) -> Editing:
-    """Puts one field (or secret) back to what the base revision has."""
+    """Puts one field (or secret) back to what the base revision has; an unknown path changes nothing."""
     editing = load(user, session_key)
     values = dict(editing.values)
     original = values_of(editing.base_config)
@@ -155,8 +157,14 @@ def undo(user: AbstractBaseUser, session_key: str, path: str) -> Editing:
     for each in undone:
         if each in original:
             values[each] = original[each]
-    pending = {each: held for each, held in editing.pending.items() if each != path}
-    after = replace(editing, values=values, pending=pending, removed=editing.removed - {path})
+    after = replace(
+        editing,
+        values=values,
+        pending={each: held for each, held in editing.pending.items() if each != path},
+        removed=editing.removed - {path},
+        lost=editing.lost - {path},
+        repairs={each: repair for each, repair in editing.repairs.items() if each not in undone},
+    )
     return _write(user, session_key, after, unchanged_version=editing.version)
 
 
@@ -173,23 +181,20 @@ def unsaved_changes(user: AbstractBaseUser) -> int:
 
 @transaction.atomic
 def load_revision(user: AbstractBaseUser, session_key: str, number: int) -> tuple[Editing, tuple[str, ...]]:
-    """Puts the values of a revision into the form, as changes to what is active now; an earlier draft is
-    replaced, so ask first. Returns the state and what bringing an older schema up changed.
+    """Puts the values of a revision into the form; an earlier draft is replaced, so ask first. Returns the state
+    and what bringing an older schema up changed.
 
     The revision becomes the base: secrets of it are kept as they are. Raises RevisionGone,
     RevisionUnreadable, NewerSchema."""
     loaded = revisions.read(revisions.get(number))
-    draft, _ = FormDraft.objects.update_or_create(
+    version = (_version(user) or 0) + 1
+    discard(user)
+    draft = FormDraft.objects.create(
         user_id=user.pk,
-        defaults={
-            "base": loaded.revision,
-            "values": values_of(loaded.config),
-            "secrets": {},
-            "session_key": session_key,
-            "changed": [],
-            "repairs": {},
-            "version": (_version(user) or 0) + 1,
-        },
+        base=loaded.revision,
+        values=values_of(loaded.config),
+        session_key=session_key,
+        version=version,
     )
     return _editing(draft, session_key), loaded.migrated
 

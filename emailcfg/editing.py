@@ -38,11 +38,18 @@ class Editing:
     migrated: tuple[str, ...] = ()
     problem: str = ""  # why the base can't be read; the form then starts empty
 
+    @property
+    def stamp(self) -> str:
+        """What a page made from this state sends back with every change, so that a stale page is noticed: the
+        revision it started from, and the version of the draft."""
+        return f"{self.base.number if self.base is not None else 0}.{self.version}"
+
 
 @dataclass(frozen=True, slots=True)
 class SecretState:
-    """How a secret field stands: "none", "stored", "typed", "again" (must be entered again) or "dropped"
-    (a stored one that will not be part of the new revision), with a sentence where there is one to say."""
+    """How a secret field stands: "none", "stored", "typed", "same" (typed, and equal to the
+    stored one), "again" (must be entered again) or "dropped" (a stored one that will not be part of the new
+    revision), with a sentence where there is one to say."""
 
     state: str
     sentence: str = ""
@@ -91,7 +98,7 @@ def understand(editing: Editing) -> Understood:
         if state.state == "again":
             errors[path] = [state.sentence]
     config = meant.config if not errors else None
-    return Understood(config, errors, _changed(editing, meant.config, states, values), states)
+    return Understood(config, errors, _changed(editing, meant.config, states), states)
 
 
 def _secret(editing: Editing, path: str) -> tuple[SecretState, SecretValue]:
@@ -99,7 +106,9 @@ def _secret(editing: Editing, path: str) -> tuple[SecretState, SecretValue]:
     stored = secrets.get(editing.base_config, path)
     held = editing.pending.get(path)
     if held is not None and fits(held.bound_to, now):
-        return SecretState("typed", "Typed just now, not saved yet."), held.text
+        if isinstance(stored, StoredSecret) and _is_same(held.text, stored, now):
+            return SecretState("same", "This is what is stored already, so nothing changes."), stored
+        return SecretState("typed", _typed_sentence(held.text.get_secret_value())), held.text
     enabled = bool(editing.values[f"{path.split('.')[0]}.enabled"])
     if held is not None:
         return _again("The server, port, security or user name changed after the password was typed. Enter it again.")
@@ -117,6 +126,11 @@ def _secret(editing: Editing, path: str) -> tuple[SecretState, SecretValue]:
     )
 
 
+def _typed_sentence(text: str) -> str:
+    kept = "Typed, and kept for this session until you save."
+    return kept if text == text.strip() else f"{kept} It begins or ends with a space, which stays part of it."
+
+
 def _again(sentence: str) -> tuple[SecretState, None]:
     return SecretState("again", sentence), None
 
@@ -125,23 +139,27 @@ def _changed(
     editing: Editing,
     config: EmailConfig | None,
     states: Mapping[str, SecretState],
-    values: Mapping[str, SecretValue],
 ) -> tuple[str, ...]:
     """The paths that differ from the base, in normal form where there is one; a switch counts as one change
     of the delivery service."""
     now = values_of(config) if config is not None else editing.values
     before = values_of(editing.base_config)
     found = ["delivery.selected" if path.endswith(".enabled") else path for path in PATHS if now[path] != before[path]]
-    found += [path for path in SECRET_PATHS if _secret_changed(editing, path, states[path], values[path])]
+    found += [path for path in SECRET_PATHS if _secret_changed(editing, path, states[path])]
     return tuple(dict.fromkeys(found))
 
 
-def _secret_changed(editing: Editing, path: str, state: SecretState, value: SecretValue) -> bool:
-    stored = secrets.get(editing.base_config, path)
-    if isinstance(value, SecretStr):
-        try:
-            fingerprint = secrets.key_ring().fingerprint(value.get_secret_value(), destination(editing.values, path))
-        except SecretUnavailable:
-            return True
-        return not (isinstance(stored, StoredSecret) and stored.fingerprint == fingerprint)
-    return state.state in ("again", "dropped") or (state.state == "none" and stored is not None)
+def _secret_changed(editing: Editing, path: str, state: SecretState) -> bool:
+    if state.state == "none":
+        return secrets.get(editing.base_config, path) is not None
+    return state.state in ("typed", "again", "dropped")
+
+
+def _is_same(text: SecretStr, stored: StoredSecret, now: Destination) -> bool:
+    """Whether a typed secret is the stored one. One that can't be decrypted any more is another: saving the typed
+    one repairs it."""
+    try:
+        ring = secrets.key_ring()
+        return ring.fingerprint(text.get_secret_value(), now) == stored.fingerprint and secrets.opens(stored, now, ring)
+    except SecretUnavailable:
+        return False

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import unicodedata
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.headerregistry import Address
@@ -14,7 +15,10 @@ class Refused(ValueError):
     """A value that the configuration can't hold. The message is a sentence for the person who typed it."""
 
 
+MAX_CREDENTIAL = 1000
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
 _HOST_LABEL = re.compile(r"^(?!-)[a-z0-9_-]{1,63}(?<!-)$")
 _LOCAL_PART = re.compile(r"^[^\s@<>()\[\],;:\\\"\x00-\x20\x7f]+$")
 _SENDGRID_KEY = re.compile(r"^SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}$")
@@ -23,11 +27,14 @@ _SENDGRID_KEY = re.compile(r"^SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}$")
 def single_line(value: str) -> str:
     """Refuses control characters, also such as appear only when an encoded word (RFC 2047) is decoded:
     a mail program would decode it, and a line break in a header starts another header."""
-    for text in (value, decoded(value)):
+    plain = decoded(value)
+    for text in (value, plain):
         found = _CONTROL.search(text)
         if found:
             name = "a line break" if found.group() in "\r\n" else f"the control character U+{ord(found.group()):04X}"
             raise Refused(f"This must be a single line of text, but it contains {name}. Remove it.")
+    if _ENCODED_WORD.search(plain):
+        raise Refused("This contains text encoded as for a mail header (=?…?=). Enter the plain text.")
     return value
 
 
@@ -55,6 +62,8 @@ def address(value: str) -> str:
         raise Refused("Enter one bare address such as name@example.com, without a name, brackets or a second address.")
     if not _LOCAL_PART.match(local) or local.startswith(".") or local.endswith(".") or ".." in local:
         raise Refused(f"The part before the @ contains {_first_odd(local)}, which an email address can't hold.")
+    if "=?" in local:
+        raise Refused("The part before the @ contains “=?”, which mail programs take for encoded text.")
     if len(local.encode()) > 64:
         raise Refused("The part before the @ is longer than the 64 characters an email address may have there.")
     normal = f"{local}@{domain(domain_part)}"
@@ -63,6 +72,19 @@ def address(value: str) -> str:
     except (HeaderParseError, ValueError, IndexError):
         raise Refused("This is not an email address. Enter one such as name@example.com.") from None
     return normal
+
+
+def sender_address(value: str) -> str:
+    """An address that mail comes from or replies go to: it stands in a header of every mail, where only an ASCII
+    local part reaches every server (SMTPUTF8, RFC 6531, is optional)."""
+    local = value.rpartition("@")[0]
+    if not local.isascii():
+        odd = next(character for character in local if not character.isascii())
+        raise Refused(
+            f"The part before the @ contains “{odd}”. Many servers refuse such a sender; use an address with plain "
+            "letters there."
+        )
+    return value
 
 
 def domain(value: str) -> str:
@@ -84,10 +106,7 @@ def host(value: str) -> str:
         return str(literal)
     if re.fullmatch(r"[0-9.]+", name):
         raise Refused(f"“{_cut(value)}” looks like an IP address but is not a complete one.")
-    try:
-        ascii_name = ascii_host(name)
-    except Refused:
-        raise
+    ascii_name = ascii_host(name)
     if len(ascii_name) > 253 or not all(_HOST_LABEL.match(label) for label in ascii_name.split(".")):
         raise Refused(f"A host name can't contain {_first_odd_host(name)}. Enter a name such as smtp.example.com.")
     return name
@@ -115,7 +134,9 @@ def ascii_address(value: str) -> str:
 
 def credential(value: str) -> str:
     """A user name or password: any characters but NUL, CR and LF, which SASL PLAIN (RFC 4616) and the SMTP
-    dialogue can't carry. Spaces and umlauts stay."""
+    dialogue can't carry. Spaces and umlauts stay. Servers bound the line it travels in (RFC 4954, section 4)."""
+    if len(value) > MAX_CREDENTIAL:
+        raise Refused(f"This has {len(value)} characters. Use at most {MAX_CREDENTIAL}.")
     for position, character in enumerate(value, start=1):
         if character in "\x00\r\n":
             name = {"\x00": "a NUL character", "\r": "a line break", "\n": "a line break"}[character]
@@ -174,7 +195,8 @@ def _first_odd(local: str) -> str:
 
 def _first_odd_host(name: str) -> str:
     for character in name:
-        if not re.match(r"[a-z0-9._\-\u00a1-\uffff]", character):
+        # Letters, marks and digits of any script may stand in a name; ☃ and 😀 may not (IDNA 2008).
+        if character not in "._-" and unicodedata.category(character)[0] not in "LMN":
             return _character(character)
     return "an empty or overlong part between its dots, or a part that starts or ends with a hyphen"
 

@@ -64,6 +64,7 @@ def _empty_secret_is_none(value: object) -> object:
 
 Line = Annotated[str, BeforeValidator(_stripped), _checked(rules.single_line)]
 Address = Annotated[Line, _checked(rules.address)]
+SenderAddress = Annotated[Address, _checked(rules.sender_address)]
 Domain = Annotated[Line, _checked(rules.domain)]
 Host = Annotated[Line, _checked(rules.host)]
 SecretField = Annotated[SecretValue, BeforeValidator(_empty_secret_is_none)]
@@ -76,10 +77,10 @@ class _Section(BaseModel):
 class General(_Section):
     """Who mail comes from, where replies go, and the two safety switches."""
 
-    sender_email: Address = Field("", title="Sender address", max_length=254)
+    sender_email: SenderAddress = Field("", title="Sender address", max_length=254)
     sender_name: Line = Field("", title="Sender name", max_length=120)
     reply_to_domain: Domain = Field("", title="Reply-to domain", max_length=253)
-    reply_to_email: Address = Field("", title="Reply-to address", max_length=254)
+    reply_to_email: SenderAddress = Field("", title="Reply-to address", max_length=254)
     support_email: Address = Field("", title="Support address", max_length=254)
     divert_to: Address = Field("", title="Divert all mail to", max_length=254)
     suppress_all: bool = Field(False, title="Suppress all mail")
@@ -208,6 +209,7 @@ def _refuse_bad_credential(secret: SecretStr, path: str, rule: Any) -> None:
 _SENTENCES = {
     "int_parsing": "Enter a whole number.",
     "int_type": "Enter a whole number.",
+    "int_parsing_size": "This number is too large.",
     "int_from_float": "Enter a whole number.",
     "bool_parsing": "Choose yes or no.",
     "bool_type": "Choose yes or no.",

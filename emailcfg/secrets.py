@@ -61,7 +61,7 @@ def seal(config: EmailConfig, *, base: EmailConfig | None, ring: KeyRing, create
         destination = Destination.of(config, path)
         fingerprint = ring.fingerprint(value.get_secret_value(), destination)
         known = get(base, path) if base is not None else None
-        if isinstance(known, StoredSecret) and known.fingerprint == fingerprint and _opens(known, destination, ring):
+        if isinstance(known, StoredSecret) and known.fingerprint == fingerprint and opens(known, destination, ring):
             sealed[path] = known
             continue
         row = Secret.objects.create(
@@ -92,7 +92,8 @@ def _open(stored: StoredSecret, destination: Destination, ring: KeyRing) -> str:
     return ring.decrypt(row.ciphertext, destination)
 
 
-def _opens(stored: StoredSecret, destination: Destination, ring: KeyRing) -> bool:
+def opens(stored: StoredSecret, destination: Destination, ring: KeyRing) -> bool:
+    """Whether a stored secret can be used for this destination."""
     try:
         _open(stored, destination, ring)
     except (SecretUndecryptable, SecretMisdirected):

@@ -22,8 +22,12 @@ SWITCHES = tuple(path for path, _, value in walk(EmailConfig()) if isinstance(va
 SERVICES = ("smtp", "sendgrid")
 # Texts that keep their surrounding spaces: a user name may begin with one.
 _VERBATIM = ("smtp.username",)
-_INVISIBLE = re.compile(r"[\s\u00a0\u00ad\u200b-\u200f\u2028-\u202f\u2060\ufeff]+")
-_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_NUMBERS = ("smtp.port", "smtp.timeout_s", "smtp.max_connections", "smtp.rate_limit_per_minute")
+_SPACE = r"[\s\u00ad\u200b-\u200f\u2060\ufeff]+"
+_INVISIBLE = re.compile(_SPACE)
+_EDGES = re.compile(rf"\A{_SPACE}|{_SPACE}\Z")
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*://)+", re.IGNORECASE)
+_HOST_AND_PORT = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]+):(\d{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +58,42 @@ def _text(value: Any) -> str:
 
 
 def tidy(values: Mapping[str, str]) -> Tidied:
-    """Strips white space everywhere but in the user name, and takes apart a host field that holds more."""
-    tidied = {path: (text if path in _VERBATIM else _strip(text)) for path, text in values.items()}
+    """Strips white space everywhere but in the user name, takes apart a host field that holds more, and writes
+    numbers plainly. Tidying twice changes nothing more."""
     notes: dict[str, str] = {}
+    tidied = {path: _tidy_text(path, text, notes) for path, text in values.items()}
     for path in ("smtp.host", "smtp.ehlo_hostname"):
         if tidied.get(path):
             _repair_host(path, tidied, notes)
+    for path in _NUMBERS:
+        if path in tidied:
+            _repair_number(path, tidied, notes)
     domain = tidied.get("general.reply_to_domain", "")
     if domain.startswith("@"):
-        tidied["general.reply_to_domain"] = domain[1:]
+        tidied["general.reply_to_domain"] = domain.lstrip("@")
         notes["general.reply_to_domain"] = "The @ before the domain was removed."
     return Tidied(tidied, notes)
 
 
-def _strip(text: str) -> str:
-    return unicodedata.normalize("NFC", text).strip().strip("\u00a0\u200b\ufeff").strip()
+def _tidy_text(path: str, text: str, notes: dict[str, str]) -> str:
+    if "\x00" in text:  # which PostgreSQL can't store
+        text = text.replace("\x00", "")
+        notes[path] = "A NUL character was removed."
+    if path in _VERBATIM:
+        return text
+    text = unicodedata.normalize("NFC", text)
+    # What a host name was pasted with is removed below, where it is said.
+    return text if path in ("smtp.host", "smtp.ehlo_hostname") and text.strip() else _EDGES.sub("", text)
+
+
+def _repair_number(path: str, values: Values, notes: dict[str, str]) -> None:
+    """Writes "５８７", "0587" or "+587" as people and programs write it: "587"."""
+    try:
+        plain = str(int(values[path][:20]))
+    except ValueError:
+        return
+    if plain != values[path] and len(values[path]) <= 20:
+        values[path], notes[path] = plain, f"Written as {plain}."
 
 
 def _repair_host(path: str, values: Values, notes: dict[str, str]) -> None:
@@ -77,17 +102,21 @@ def _repair_host(path: str, values: Values, notes: dict[str, str]) -> None:
     host = _INVISIBLE.sub("", original)
     if host != original:
         removed.append("white space")
-    if _SCHEME.match(host):
-        removed.append(f"“{_SCHEME.match(host).group()}”")  # type: ignore[union-attr]
-        host = _SCHEME.sub("", host)
+    scheme = _SCHEME.match(host)
+    if scheme:
+        removed.append(f"“{scheme.group()}”")
+        host = host[scheme.end() :]
     host, slash, rest = host.partition("/")
     if slash:
-        removed.append(f"the path “/{rest}”" if rest else "the “/” at the end")
-    port = None
-    if "@" not in host:
-        host, port = _split_port(host)
-    values[path] = host.rstrip(".").lower() if host.isascii() else host.rstrip(".")
-    sentences = []
+        removed.append(f"the path “/{_cut(rest)}”" if rest else "the “/” at the end")
+    host = host.rstrip(".") or host  # a host of dots alone stays, to be refused
+    match = _HOST_AND_PORT.fullmatch(host) if "@" not in host else None
+    port = match.group(2) if match else None
+    host = match.group(1) if match else host
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    host = host.rstrip(".") or host
+    values[path] = host.lower() if host.isascii() else host
+    sentences = [notes[path]] if path in notes else []
     if removed:
         sentences.append(f"Removed {_listed(removed)} from the host name.")
     if port is not None:
@@ -96,12 +125,8 @@ def _repair_host(path: str, values: Values, notes: dict[str, str]) -> None:
         notes[path] = " ".join(sentences)
 
 
-def _split_port(host: str) -> tuple[str, str | None]:
-    """The host and the port of "host:port"; an IPv6 address keeps its colons."""
-    match = re.fullmatch(r"(\[[^\]]+\]|[^:]+):(\d{1,5})", host)
-    if match:
-        return match.group(1).strip("[]"), match.group(2)
-    return host.strip("[]"), None
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _move_port(path: str, port: str, values: Values, notes: dict[str, str]) -> str:
@@ -132,7 +157,7 @@ def meaning(values: Mapping[str, str], typed_secrets: Mapping[str, SecretValue])
     for path in PATHS:
         section, name = path.split(".")
         text = values.get(path, "")
-        data[section][name] = bool(text) if path in SWITCHES else _number_or_none(path, text)
+        data[section][name] = bool(text) if path in SWITCHES else _plain(path, text)
     on = [service for service in SERVICES if values.get(f"{service}.enabled")]
     data["delivery"]["selected"] = on[0] if on else None
     for path, value in typed_secrets.items():
@@ -144,8 +169,14 @@ def meaning(values: Mapping[str, str], typed_secrets: Mapping[str, SecretValue])
         return Meant(None, field_errors(error))
 
 
-def _number_or_none(path: str, text: str) -> str | None:
-    return None if path == "smtp.rate_limit_per_minute" and not text else text
+def _plain(path: str, text: str) -> str | None:
+    """The text for the schema. A number has digits only: the schema would read "587.0" too, which nothing else in
+    the form does."""
+    if path == "smtp.rate_limit_per_minute" and not text:
+        return None
+    if path in _NUMBERS and not re.fullmatch(r"-?[0-9]{1,18}", text):
+        return "no number"
+    return text
 
 
 def missing(errors: Mapping[str, list[str]], values: Mapping[str, str], service: str) -> list[str]:

@@ -9,13 +9,14 @@ from emailcfg.providers import ses
 @dataclass(frozen=True, slots=True)
 class SmtpPreset:
     """`fills` are the values of the SMTP fields that choosing the preset enters; all stay editable.
-    `username_hint` and `password_hint` say what belongs into these fields."""
+    The hints say what belongs into these fields."""
 
     label: str
     explanation: str
     fills: Mapping[str, str] = field(default_factory=dict)
     username_hint: str = ""
     password_hint: str = ""
+    ehlo_hint: str = ""
 
 
 PRESETS: Mapping[str, SmtpPreset] = {
@@ -33,6 +34,7 @@ PRESETS: Mapping[str, SmtpPreset] = {
         "Routing, SMTP relay service. Set the EHLO name, under Advanced, to a name in your domain.",
         {"host": "smtp-relay.gmail.com", "port": "587", "security": "starttls", "username": ""},
         username_hint="Empty when the relay allows this machine by its address.",
+        ehlo_hint="Google's relay refuses “localhost”. Enter a name in your domain, such as mail.example.com.",
     ),
     "microsoft365": SmtpPreset(
         "Microsoft 365",
@@ -40,6 +42,7 @@ PRESETS: Mapping[str, SmtpPreset] = {
         "password, which Microsoft is retiring. At most 30 mails a minute and 10,000 recipients a day.",
         {"host": "smtp.office365.com", "port": "587", "security": "starttls", "rate_limit_per_minute": "30"},
         username_hint="The full address of the mailbox.",
+        password_hint="The password of the mailbox; an app password when it uses multi-factor authentication.",  # noqa: S106
     ),
     "ses": SmtpPreset(
         "Amazon SES",

@@ -35,6 +35,7 @@ REGIONS = (
     ("us-gov-east-1", "AWS GovCloud (US-East)"),
     ("us-gov-west-1", "AWS GovCloud (US-West)"),
 )
+REGION_CODES = frozenset(code for code, _ in REGIONS)
 
 _HOST = re.compile(r"^email-smtp(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com$")
 _SECRET_KEY = re.compile(r"^[A-Za-z0-9/+]{40}$")

@@ -20,13 +20,14 @@ def value(mapping: Mapping[str, Any], key: str) -> Any:
 def field(pane: PaneView, name: str) -> dict[str, Any]:
     """One field with its label, control, help and note."""
     bound = pane.form[name]
-    help_id = f"{bound.id_for_label}_helptext " if bound.help_text else ""
+    help_text = pane.hints.get(name, bound.help_text)
     return {
         "field": bound,
         "note": pane.notes[name],
         "is_switch": isinstance(bound.field, forms.BooleanField),
         "control": "form-select" if isinstance(bound.field.widget, forms.Select) else "form-control",
-        "described": f"{help_id}note-{name}",
+        "described": f"help-{name} note-{name}" if help_text else f"note-{name}",
+        "help_text": help_text,
         "oob": False,
     }
 

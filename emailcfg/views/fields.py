@@ -10,7 +10,9 @@ from emailcfg.editing import Editing, SecretState, Understood, understand
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, EmailForm, SecretsForm, form_for, name_of
 from emailcfg.models import Secret
+from emailcfg.posted_secrets import CHOOSE_A_REGION, SES_WANTS_ANOTHER
 from emailcfg.providers import ses
+from emailcfg.providers.presets import PRESETS, SmtpPreset
 from emailcfg.schema import SECRET_PATHS, EmailConfig, StoredSecret, walk
 from emailcfg.tested import Tested
 from emailcfg.typed import PATHS, SERVICES, SWITCHES, missing, values_of
@@ -45,11 +47,12 @@ class SecretView:
     field: BoundField
     state: SecretState
     stored: Secret | None = None
+    reworked: str = ""
     mask: str = drafts.MASK
 
     @property
     def is_set(self) -> bool:
-        return self.state.state in ("stored", "typed")
+        return self.state.state in ("stored", "typed", "same")
 
     @property
     def name(self) -> str:
@@ -79,7 +82,17 @@ class PaneView:
     services: Mapping[str, ServiceView]
     tested: Tested | None = None
     offer_conversion: bool = False  # an AWS secret was typed where its SMTP password belongs
-    converted: str = ""
+    reworked: Mapping[str, str] = field(default_factory=dict)  # secrets taken in another form than typed, and how
+
+    @property
+    def hints(self) -> Mapping[str, str]:
+        """The help texts that follow from the preset, by field name."""
+        preset = PRESETS.get(self.editing.values["smtp.preset"], SmtpPreset("", ""))
+        fields = EmailForm.base_fields
+        return {
+            "smtp__username": preset.username_hint or str(fields["smtp__username"].help_text),
+            "smtp__ehlo_hostname": preset.ehlo_hint or str(fields["smtp__ehlo_hostname"].help_text),
+        }
 
     @property
     def change_count(self) -> int:
@@ -94,12 +107,12 @@ def pane_view(
     editing: Editing,
     *,
     refused: Mapping[str, str] | None = None,
-    converted: str = "",
+    reworked: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> PaneView:
     """The view of the form's state. `strict` also shows errors of fields that are still empty, as a save or a
     test does; while typing, what is missing stands in the service's header instead. `refused` holds typed
-    secrets that were not taken in, by path, with the reason."""
+    secrets that were not taken in, by path, with the reason; `reworked` those taken in another form."""
     understood = understand(editing)
     if refused:
         errors = {**understood.errors, **{path: [sentence] for path, sentence in refused.items()}}
@@ -109,11 +122,11 @@ def pane_view(
         understood=understood,
         form=form_for(editing.values),
         notes=_notes(editing, understood, strict, frozenset(refused or ())),
-        secrets=_secrets(editing, understood),
+        secrets=_secrets(editing, understood, reworked or {}),
         services={name: _service(name, editing, understood) for name in SERVICES},
         tested=_tested(understood),
-        offer_conversion="smtp.password" in (refused or {}),
-        converted=converted,
+        offer_conversion=(refused or {}).get("smtp.password") in (SES_WANTS_ANOTHER, CHOOSE_A_REGION),
+        reworked=reworked or {},
     )
 
 
@@ -149,7 +162,7 @@ def _switched(editing: Editing) -> list[str]:
     return turned_on or [path for path in switches if editing.values[path] != before[path]]
 
 
-def _secrets(editing: Editing, understood: Understood) -> dict[str, SecretView]:
+def _secrets(editing: Editing, understood: Understood, reworked: Mapping[str, str]) -> dict[str, SecretView]:
     form = SecretsForm()
     values = {path: secrets.get(editing.base_config, path) for path in SECRET_PATHS}
     ids = [value.secret for value in values.values() if isinstance(value, StoredSecret)]
@@ -158,7 +171,7 @@ def _secrets(editing: Editing, understood: Understood) -> dict[str, SecretView]:
     for path, name in zip(SECRET_PATHS, SECRET_NAMES, strict=True):
         value = values[path]
         row = rows.get(value.secret) if isinstance(value, StoredSecret) else None
-        views[name] = SecretView(path, form[name], understood.secrets[path], row)
+        views[name] = SecretView(path, form[name], understood.secrets[path], row, reworked.get(path, ""))
     return views
 
 

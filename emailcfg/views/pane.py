@@ -1,16 +1,17 @@
 """Configuration > Email: the form, kept on the server while it is typed."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
-from emailcfg import drafts, revisions
+from emailcfg import drafts, posted_secrets, revisions
 from emailcfg.drafts import DraftConflict, Typed
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, name_of
@@ -19,13 +20,8 @@ from emailcfg.providers.presets import PRESETS
 from emailcfg.requests import session_key, user_of
 from emailcfg.schema import SECRET_PATHS
 from emailcfg.schema_migrations import NewerSchema
-from emailcfg.typed import PATHS, SWITCHES, Values
+from emailcfg.typed import PATHS, SWITCHES, Values, tidy
 from emailcfg.views.fields import PaneView, pane_view, ses_region, shown_values
-
-SES_WANTS_ANOTHER = (
-    "This looks like an AWS secret access key. Amazon SES wants the SMTP password derived from it. Convert it here; "
-    "the key itself is not kept."
-)
 
 
 @require_GET
@@ -45,10 +41,8 @@ def context(view: PaneView) -> dict[str, Any]:
 @require_POST
 def draft(request: HttpRequest) -> HttpResponse:
     """Takes what was typed so far; answers with the notes, headers and repairs that follow from it."""
-    if "undo" in request.POST:
-        return _undo(request, request.POST["undo"])
     try:
-        view = store_posted(request)
+        view = _undone(request, request.POST["undo"]) if "undo" in request.POST else store_posted(request)
     except DraftConflict:
         return render(request, "emailcfg/draft_conflict.html", {"oob": True})
     except SecretUnavailable as error:
@@ -56,16 +50,21 @@ def draft(request: HttpRequest) -> HttpResponse:
     return state_response(request, view)
 
 
-def state_response(request: HttpRequest, view: PaneView, *, template: str = "emailcfg/pane_state.html") -> HttpResponse:
-    """The parts of the page that follow from the form's state, swapped in place; and, as an event for the
-    browser, the values that the server repaired or filled in."""
-    response = render(request, template, {**context(view), "oob": True})
+def state_response(request: HttpRequest, view: PaneView) -> HttpResponse:
+    """The parts of the page that follow from the form's state, swapped in place; among them the values that the
+    server repaired, filled in or put back, for the browser to show."""
     shown = shown_values(view.editing.values, request.POST)
     shown["ses_region"] = ses_region(view.editing.values)
-    if view.converted:
-        shown["smtp__password"] = ""
-    response["HX-Trigger"] = json.dumps({"form-values": shown, "omnibar:refresh": None})
+    cleared = [*view.reworked, *(path for path in SECRET_PATHS if path in _put_back(request))]
+    shown |= {name_of(path): "" for path in cleared}
+    response = render(request, "emailcfg/pane_state.html", {**context(view), "oob": True, "shown": json.dumps(shown)})
+    response["HX-Trigger"] = "omnibar:refresh"
     return response
+
+
+def _put_back(request: HttpRequest) -> tuple[str, str]:
+    """The paths this request takes out of the form: their fields are emptied."""
+    return request.POST.get("undo", ""), request.POST.get("remove", "")
 
 
 def store_posted(request: HttpRequest, *, strict: bool = False) -> PaneView:
@@ -75,19 +74,17 @@ def store_posted(request: HttpRequest, *, strict: bool = False) -> PaneView:
     if "form" not in request.POST:
         return pane_view(drafts.load(user, key), strict=strict)
     before = drafts.load(user, key)
-    typed, refused = _typed(request, before.values)
-    converted = ""
-    if request.POST.get("convert") == "ses" and "smtp.password" in typed.secrets:
-        typed, converted = _converted(typed, {**before.values, **typed.values})
-    elif _is_aws_secret(typed, {**before.values, **typed.values}):
-        refused["smtp.password"] = SES_WANTS_ANOTHER
-    typed = replace(typed, secrets={path: text for path, text in typed.secrets.items() if path not in refused})
-    editing = drafts.store(user, key, typed)
-    return pane_view(editing, strict=strict, refused=refused, converted=converted)
+    values = _posted_values(request, before.values)
+    after = tidy({**before.values, **values}).values
+    found = posted_secrets.read(request.POST, after)
+    removed = frozenset(path for path in SECRET_PATHS if request.POST.get("remove") == path)
+    typed_secrets = {path: text for path, text in found.typed.items() if path not in removed}
+    stamp = None if request.POST.get("force") else request.POST.get("draft_version", "")
+    editing = drafts.store(user, key, Typed(values, typed_secrets, removed, stamp))
+    return pane_view(editing, strict=strict, refused=found.refused, reworked=found.reworked)
 
 
-def _typed(request: HttpRequest, before: Values) -> tuple[Typed, dict[str, str]]:
-    """The posted form, and the secrets that were refused before anything looked at them."""
+def _posted_values(request: HttpRequest, before: Values) -> Values:
     values = {}
     for path in PATHS:
         name = name_of(path)
@@ -95,19 +92,7 @@ def _typed(request: HttpRequest, before: Values) -> tuple[Typed, dict[str, str]]
             values[path] = "on" if request.POST.get(name) else ""
         elif name in request.POST:
             values[path] = request.POST[name]
-    values = _with_preset(values, before, request.POST.get("ses_region", ""))
-    posted = {path: request.POST.get(name_of(path), "") for path in SECRET_PATHS}
-    posted["sendgrid.api_key"] = posted["sendgrid.api_key"].strip()
-    masks = [path for path, text in posted.items() if text and set(text) == {"•"}]
-    refused = dict.fromkeys(masks, "Enter the secret itself, or leave the field empty to keep it.")
-    removed = frozenset(path for path in SECRET_PATHS if request.POST.get("remove") == path)
-    version = None if request.POST.get("force") else _version(request)
-    return Typed(values, {path: text for path, text in posted.items() if text}, removed, version), refused
-
-
-def _version(request: HttpRequest) -> int:
-    text = request.POST.get("draft_version", "")
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return _with_preset(values, before, request.POST.get("ses_region", ""))
 
 
 def _with_preset(values: Values, before: Values, region: str) -> Values:
@@ -116,36 +101,26 @@ def _with_preset(values: Values, before: Values, region: str) -> Values:
     preset = PRESETS.get(values.get("smtp.preset", ""))
     if preset is not None and values["smtp.preset"] != before["smtp.preset"]:
         values = {**values, **{f"smtp.{name}": text for name, text in preset.fills.items()}}
-    if region and values.get("smtp.preset") == "ses" and region != ses.region_of(before["smtp.host"]):
+    if region in ses.REGION_CODES and values.get("smtp.preset") == "ses" and region != ses_region(before):
         values = {**values, "smtp.host": ses.endpoint(region)}
     return values
 
 
-def _is_aws_secret(typed: Typed, values: Values) -> bool:
-    is_ses = values["smtp.preset"] == "ses" or ses.region_of(values["smtp.host"]) is not None
-    return is_ses and ses.looks_like_aws_secret(typed.secrets.get("smtp.password", ""))
-
-
-def _converted(typed: Typed, values: Values) -> tuple[Typed, str]:
-    region = ses.region_of(values["smtp.host"].strip().lower())
-    if region is None:
-        return replace(typed, secrets={}), "Choose the region first: the SMTP password is made for one region."
-    password = ses.smtp_password(typed.secrets["smtp.password"], region)
-    secrets = {**typed.secrets, "smtp.password": password}
-    return replace(typed, secrets=secrets), f"Converted to the SMTP password for {region}. The AWS key was not kept."
-
-
-def _undo(request: HttpRequest, path: str) -> HttpResponse:
-    editing = drafts.undo(user_of(request), session_key(request), path)
-    return state_response(request, pane_view(editing))
+def _undone(request: HttpRequest, path: str) -> PaneView:
+    user, key = user_of(request), session_key(request)
+    if request.POST.get("draft_version", "") != drafts.load(user, key).stamp:
+        raise DraftConflict
+    return pane_view(drafts.undo(user, key, path))
 
 
 @require_POST
 def discard(request: HttpRequest) -> HttpResponse:
     """Forgets every unsaved change."""
     drafts.discard(user_of(request))
-    messages.info(request, "Your unsaved changes are discarded. The form shows what is active.")
-    return redirect("email-pane")
+    messages.info(request, "Your unsaved changes are discarded. The form shows what is saved.")
+    return (
+        HttpResponseClientRedirect(reverse("email-pane")) if "HX-Request" in request.headers else redirect("email-pane")
+    )
 
 
 @require_POST

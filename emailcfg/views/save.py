@@ -1,6 +1,8 @@
 """Saving what the form shows as a revision, and activating it in the same transaction."""
 
+import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django.contrib import messages
@@ -18,8 +20,9 @@ from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, name_of
 from emailcfg.models import ActiveConfig, ConfigRevision
 from emailcfg.requests import actor_of, session_key, user_of
-from emailcfg.schema import EmailConfig, walk
-from emailcfg.views.fields import PaneView, pane_view
+from emailcfg.schema import EmailConfig
+from emailcfg.schema_migrations import NewerSchema
+from emailcfg.views.fields import TITLES, PaneView, pane_view
 from emailcfg.views.pane import context, state_response, store_posted
 
 
@@ -51,20 +54,19 @@ def dialog(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _dialog_context(view: PaneView, given: dict[str, str], error: str = "") -> dict[str, object]:
+def _dialog_context(view: PaneView, given: Mapping[str, str], error: str = "") -> dict[str, object]:
     config, active = view.understood.config, activation.current()
-    titles = {path: title for path, title, _ in walk(EmailConfig())}
     return {
         "pane": view,
         "to_mend": [
-            (name_of(path), titles.get(path, path), sentences[0]) for path, sentences in view.understood.errors.items()
+            (name_of(path), TITLES.get(path, path), sentences[0]) for path, sentences in view.understood.errors.items()
         ],
         "changes": diff.compare(view.editing.base_config, config) if config is not None else [],
         "stops": config is not None and activation.stops_all_mail(config),
         "meanwhile": _meanwhile(view, active),
         "newest": ConfigRevision.objects.values_list("number", flat=True).first() or 0,
         "generation": active.generation,
-        "request_id": given.get("request_id") or uuid.uuid4().hex,
+        "request_id": _request_id(given) or uuid.uuid4().hex,
         "description": given.get("description", ""),
         "error": error,
     }
@@ -83,32 +85,49 @@ def _meanwhile(view: PaneView, active: ActiveConfig) -> Meanwhile | None:
         return None
     try:
         changes = diff.compare(view.editing.base_config, revisions.read(other).config)
-    except revisions.RevisionUnreadable:
+    except (revisions.RevisionUnreadable, NewerSchema):
         changes = []
     both = frozenset(change.path for change in changes) & frozenset(view.understood.changed)
     return Meanwhile(saved, moved, changes, both)
 
 
 @require_POST
+@transaction.atomic
 def save(request: HttpRequest) -> HttpResponse:
     """Saves the draft as a revision (`act=save`), or saves and activates it (`act=activate`): all or nothing."""
     user, key = user_of(request), session_key(request)
-    earlier = ConfigRevision.objects.filter(request_id=request.POST.get("request_id") or None).first()
-    if earlier is not None:  # a double click, or a repeat after a lost answer
+    ActiveConfig.objects.locked()  # one save after the other: a double click finds what its first half made
+    editing = drafts.load(user, key)
+    earlier = _saved_before(request)
+    if earlier is not None and editing.version == 0:
         return _done(request, earlier)
-    view = pane_view(drafts.load(user, key), strict=True)
+    view = pane_view(editing, strict=True)
     config = view.understood.config
-    if config is None:
+    if config is None or not view.understood.changed:
         return render(request, "emailcfg/save_dialog.html", _dialog_context(view, request.POST.dict()))
     newest = ConfigRevision.objects.values_list("number", flat=True).first() or 0
-    if request.POST.get("newest") != str(newest):
+    if earlier is not None or request.POST.get("newest") != str(newest):
         return _again(request, view, "Another revision was saved while this dialog was open. Look again, then save.")
+    if request.POST.get("stamp") != editing.stamp:
+        return _again(request, view, "The form changed while this dialog was open. These are the changes now.")
     try:
         revision = _save(request, view, config)
     except (revisions.RevisionError, activation.ActivationError, SecretUnavailable) as error:
         return _again(request, view, str(error))
     drafts.discard(user)
     return _done(request, revision)
+
+
+def _saved_before(request: HttpRequest) -> ConfigRevision | None:
+    """What an earlier sending of the same dialog made: a double click, or a repeat after a lost answer."""
+    request_id = _request_id(request.POST)
+    return ConfigRevision.objects.filter(request_id=request_id).first() if request_id else None
+
+
+def _request_id(posted: Mapping[str, str]) -> str:
+    """The dialog's id, or "" when it is none that this page gave."""
+    text = posted.get("request_id", "")
+    return text if re.fullmatch(r"[0-9a-f]{32}", text) else ""
 
 
 def _done(request: HttpRequest, revision: ConfigRevision) -> HttpResponse:
@@ -120,18 +139,19 @@ def _done(request: HttpRequest, revision: ConfigRevision) -> HttpResponse:
 
 @transaction.atomic
 def _save(request: HttpRequest, view: PaneView, config: EmailConfig) -> ConfigRevision:
-    actor, request_id = actor_of(request), request.POST.get("request_id", "")[:64]
+    actor, request_id = actor_of(request), _request_id(request.POST) or None
     revision = revisions.save(
         config=config,
-        base=view.editing.base,
+        base=view.editing.base if not view.editing.problem else None,  # one that can't be read is no parent
         description=request.POST.get("description", ""),
         actor=actor,
         request_id=request_id,
     )
     if request.POST.get("act") == "activate":
+        generation = request.POST.get("generation", "")
         activation.activate(
             revision.number,
-            expected_generation=int(request.POST.get("generation") or 0),
+            expected_generation=int(generation) if re.fullmatch(r"[0-9]{1,18}", generation) else -1,
             actor=actor,
             request_id=request_id,
             accept_stop=bool(request.POST.get("accept_stop")),
@@ -140,4 +160,5 @@ def _save(request: HttpRequest, view: PaneView, config: EmailConfig) -> ConfigRe
 
 
 def _again(request: HttpRequest, view: PaneView, sentence: str) -> HttpResponse:
-    return render(request, "emailcfg/save_dialog.html", _dialog_context(view, request.POST.dict(), sentence))
+    given = {**request.POST.dict(), "request_id": ""}  # what is sent next is another request
+    return render(request, "emailcfg/save_dialog.html", _dialog_context(view, given, sentence))

@@ -23,8 +23,14 @@
     const dialog = event.detail.target.querySelector?.("dialog[data-open]");
     if (dialog && !dialog.open) dialog.showModal();
   });
+  // Only its backdrop counts as beside; its padding, and Enter in a field (a click at 0, 0), do not.
+  const isBeside = (event, dialog) => {
+    const box = dialog.getBoundingClientRect();
+    const inside = event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+    return event.target === dialog && !inside;
+  };
   document.addEventListener("click", (event) => {
     const dialog = event.target.closest("dialog");
-    if (dialog && (event.target === dialog || event.target.closest("[data-close]"))) dialog.close();
+    if (dialog && (event.target.closest("[data-close]") || isBeside(event, dialog))) dialog.close();
   });
 })();

@@ -4,53 +4,87 @@
   const form = document.getElementById("email-form");
   if (!form) return;
   const STASH = "email-form-after-login";
+  const typedSince = new Set(); // fields typed into since the last request was made
+  const announced = new Map();
   let leaving = false;
 
-  const changes = () => Number(document.getElementById("form-foot")?.dataset.count ?? 0);
-
-  // Values that the server repaired, filled in or put back.
-  document.body.addEventListener("form-values", (event) => {
-    for (const [name, value] of Object.entries(event.detail)) {
-      const control = form.elements[name];
-      if (!control) continue;
-      if (control.type === "checkbox") control.checked = value;
-      else if (typeof value === "string") control.value = value;
-    }
-    openServices();
-  });
-
-  // A service that is switched on shows its fields.
-  const openServices = () => {
-    for (const name of ["smtp", "sendgrid"]) {
-      if (form.elements[`${name}__enabled`].checked) {
-        bootstrap.Collapse.getOrCreateInstance(`#${name}-body`, { toggle: false }).show();
-      }
-    }
+  const notice = (place, kind, text) => {
+    const box = document.createElement("div");
+    box.className = `notice notice-${kind}`;
+    box.setAttribute("role", "alert");
+    box.textContent = text;
+    document.getElementById(place).replaceChildren(box);
   };
-  form.addEventListener("change", (event) => {
-    if (event.target.name?.endsWith("__enabled")) openServices();
-    if (event.target.id === "id_smtp__preset") {
-      document.getElementById("ses-region").hidden = event.target.value !== "ses";
+
+  // Values that the server repaired, filled in, put back or took out.
+  const showValues = () => {
+    const carrier = document.getElementById("form-values");
+    const values = JSON.parse(carrier.dataset.values || "{}");
+    carrier.dataset.values = "";
+    for (const [name, value] of Object.entries(values)) {
+      const control = form.elements[name];
+      if (!control || typedSince.has(name)) continue;
+      if (control.type === "checkbox") control.checked = value;
+      else control.value = value;
     }
-  });
+    showServices();
+  };
+
+  // A service that is switched on shows its fields; the region belongs to one preset.
+  const showServices = () => {
+    for (const name of ["smtp", "sendgrid"]) if (form.elements[`${name}__enabled`].checked) open(name);
+    document.getElementById("ses-region").hidden = form.elements.smtp__preset.value !== "ses";
+  };
+  const open = (service) => bootstrap.Collapse.getOrCreateInstance(`#${service}-body`, { toggle: false }).show();
+  form.addEventListener("change", showServices);
 
   // Notes are swapped in place; tell assistive technology which fields they call wrong, and show set secrets as a mask.
-  const settle = (root) => {
-    for (const note of root.querySelectorAll(".note")) {
+  const settle = () => {
+    const news = [];
+    for (const note of document.querySelectorAll("#email-form .note")) {
       const control = form.elements[note.id.replace("note-", "")];
-      if (control) control.setAttribute("aria-invalid", String(note.hasAttribute("data-error")));
-      if (note.hasAttribute("data-error")) note.closest("details")?.setAttribute("open", "");
+      const wrong = note.hasAttribute("data-error");
+      control?.setAttribute("aria-invalid", String(wrong));
+      if (wrong) note.closest("details")?.setAttribute("open", "");
+      const text = note.querySelector(".note-error, .note-repair")?.textContent.trim() ?? "";
+      if (text && announced.get(note.id) !== text) news.push(`${control?.labels?.[0]?.textContent.trim() ?? ""}: ${text}`);
+      announced.set(note.id, text);
     }
-    for (const state of root.querySelectorAll(".secret-state")) {
+    for (const state of document.querySelectorAll(".secret-state")) {
       const control = form.elements[state.id.replace("secret-", "")];
       if (control) control.placeholder = state.dataset.mask ?? "";
     }
+    return news;
   };
-  settle(document);
-  document.body.addEventListener("htmx:afterRequest", () => settle(document));
+  settle();
+  document.body.addEventListener("htmx:afterRequest", () => {
+    showValues();
+    const news = settle();
+    if (news.length) document.dispatchEvent(new CustomEvent("announce", { detail: { text: news.join(" ") } }));
+  });
+
+  // What was typed while the server did not answer is not stored: say so, and ask before it is left.
+  form.addEventListener("input", (event) => typedSince.add(event.target.name));
+  document.body.addEventListener("htmx:beforeSend", (event) => {
+    if (event.detail.requestConfig.parameters.form) typedSince.clear();
+  });
+  const unanswered = (event) => {
+    const sent = event.detail.requestConfig.parameters;
+    if (!sent.form || event.detail.xhr?.status === 401) return;
+    for (const control of form.elements) if (control.type !== "hidden" && control.name) typedSince.add(control.name);
+    notice("draft-notice", "error", "The server did not answer, so what you typed last is not stored yet. It stays on this page; change any field to try again.");
+  };
+  document.body.addEventListener("htmx:sendError", unanswered);
+  document.body.addEventListener("htmx:responseError", unanswered);
 
   // A test that ended changes the badge in its service's header.
   document.body.addEventListener("test-ended", () => htmx.trigger(form, "change"));
+
+  // Buttons that go with the note they stand in hand the focus to their field.
+  form.addEventListener("click", (event) => {
+    const button = event.target.closest(".undo, .secret-state button");
+    if (button) form.elements[button.parentElement.id.replace(/^(note|secret)-/, "")]?.focus();
+  });
 
   // The eye shows what is typed now, never what is stored.
   for (const button of document.querySelectorAll("[data-reveal]")) {
@@ -62,46 +96,63 @@
     });
   }
 
+  // A link to a field opens what it is folded into.
+  const goTo = (hash) => {
+    const field = /^#field-\w+$/.test(hash) ? document.querySelector(hash) : null;
+    if (!field) return false;
+    field.closest("details")?.setAttribute("open", "");
+    const body = field.closest(".collapse");
+    if (body) open(body.id.replace("-body", ""));
+    field.scrollIntoView({ block: "center" });
+    field.querySelector("input, select, textarea")?.focus({ preventScroll: true });
+    return true;
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href*='#field-']");
+    if (!link || !goTo(link.hash)) return;
+    event.preventDefault();
+    // Closing a dialog gives the focus back to what opened it; the field wants it.
+    setTimeout(() => goTo(link.hash), 0);
+  });
+  goTo(location.hash);
+
   // Leaving with unsaved changes asks first.
   window.addEventListener("beforeunload", (event) => {
-    if (!leaving && changes() > 0) event.preventDefault();
+    if (!leaving && (typedSince.size || Number(document.getElementById("form-foot").dataset.count) > 0)) event.preventDefault();
   });
   document.addEventListener("click", (event) => {
-    if (event.target.closest("[data-leaves]")) leaving = true;
+    if (event.target.closest("a[data-leaves]")) leaving = true;
   });
-  document.body.addEventListener("htmx:confirm", (event) => {
-    // A question answered with "no" stays on the page.
-    if (event.target.closest("[data-leaves]")) setTimeout(() => { leaving = false; }, 0);
+  // A page out of the browser's memory may be older than the draft.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) { leaving = true; location.reload(); }
   });
   document.body.addEventListener("htmx:beforeOnLoad", (event) => {
-    const headers = event.detail.xhr;
-    if (headers.getResponseHeader("HX-Redirect")) leaving = true;
-    if (headers.status === 401) stash();
+    const answer = event.detail.xhr;
+    if (answer.getResponseHeader("HX-Redirect")) leaving = true;
+    if (answer.status === 401 && leaving) stash();
   });
 
   // After a lapsed session the way leads through the login; what was typed waits here, secrets excepted.
   const stash = () => {
-    const kept = {};
+    const kept = { user: form.dataset.user, values: {} };
     for (const control of form.elements) {
-      if (!control.name || ["password", "hidden"].includes(control.type) || control.id.includes("password") || control.id.includes("api_key")) continue;
-      kept[control.name] = control.type === "checkbox" ? control.checked : control.value;
+      if (!control.name || control.closest(".secret") || control.name === "csrfmiddlewaretoken") continue;
+      kept.values[control.name] = control.type === "checkbox" ? control.checked : control.value;
     }
     sessionStorage.setItem(STASH, JSON.stringify(kept));
   };
   const unstash = () => {
-    const text = sessionStorage.getItem(STASH);
-    if (!text) return;
+    const kept = JSON.parse(sessionStorage.getItem(STASH) ?? "null");
     sessionStorage.removeItem(STASH);
-    for (const [name, value] of Object.entries(JSON.parse(text))) {
+    if (kept?.user !== form.dataset.user) return;
+    for (const [name, value] of Object.entries(kept.values)) {
       const control = form.elements[name];
       if (!control) continue;
       if (control.type === "checkbox") control.checked = value;
       else control.value = value;
     }
-    const notice = document.createElement("div");
-    notice.className = "notice notice-warning";
-    notice.textContent = "Your session ended while you typed. What you typed is back, except for passwords and keys: enter those again.";
-    document.getElementById("draft-notice").replaceChildren(notice);
+    notice("session-notice", "warning", "Your session ended while you typed. What you typed is back, except for passwords and keys: enter those again.");
     form.dispatchEvent(new Event("change", { bubbles: true }));
   };
   // htmx binds the form when it processes the page, which happens before this event.
