@@ -1,0 +1,251 @@
+"""Lanes: the threads that hold a session each and deliver what the pool gives them. They never touch the database."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from emailcfg.providers.base import ErrorClass, Failure, Mail, Result, Session, SessionError, Stage
+from outbound.divert import diverted
+from outbound.engine.settle import Policy, settle
+from outbound.engine.work import QUEUE_WIDE, Broken, Outcome, Stamp, Tripped, Work
+from outbound.journal import Journal
+
+log = logging.getLogger(__name__)
+
+IDLE_CLOSE_S = 10.0  # a kept-open session nobody used for so long is closed
+LOW_WATER = 200  # so few messages left: time to claim more
+_STOPS = QUEUE_WIDE | {ErrorClass.HOST}
+
+
+class Pool:
+    """The claimed messages of one transport under one lease, its lanes, and what they report.
+
+    Until a session stood (`proven`), and again after one broke, a single lane tries: five refused logins at once would
+    lock an account. `halted`: a failure that concerns all mail was met; nothing more is begun until `give`."""
+
+    def __init__(
+        self,
+        *,
+        make_session: Callable[[], Session],
+        connections: int,
+        stamp: Stamp,
+        divert_to: str,
+        lease: int,
+        journal: Journal,
+        policy: Policy,
+        wake: threading.Event,
+    ) -> None:
+        self.make_session = make_session
+        self.stamp = stamp
+        self.divert_to = divert_to
+        self.lease = lease
+        self.journal = journal
+        self.policy = policy
+        self.wake = wake
+        self.pending: deque[Work] = deque()
+        self.done: deque[Outcome | Broken | Tripped] = deque()
+        self.halted = False
+        self.retired = False
+        self._proven = False
+        self._opening = False
+        self._condition = threading.Condition()
+        self._wanted = connections
+        self._lanes: list[Lane] = []
+
+    def give(self, works: Iterable[Work]) -> None:
+        """Hands out claimed messages; lanes start as they are needed, up to the number of connections."""
+        with self._condition:
+            self.pending.extend(works)
+            self.halted = False
+            while len(self._lanes) < min(self._wanted, len(self.pending)):
+                lane = Lane(self, len(self._lanes))
+                self._lanes.append(lane)
+                lane.start()
+            self._condition.notify_all()
+
+    def take(self) -> Work | None:
+        """The next message for a lane that has a session; None when it should stop for now."""
+        if self.halted or self.retired:
+            return None
+        try:
+            work = self.pending.popleft()
+        except IndexError:
+            return None
+        if len(self.pending) == LOW_WATER:
+            self.wake.set()
+        return work
+
+    def wait(self, *, has_session: bool) -> bool:
+        """Waits for something to do; False when the lane should close its session (or, retired, end)."""
+        with self._condition:
+            ready = self._condition.wait_for(
+                lambda: self.retired or self._may_begin(has_session), IDLE_CLOSE_S if has_session else None
+            )
+            if self.retired or not ready:
+                return False
+            if not has_session and not self._proven:
+                self._opening = True
+            return True
+
+    def _may_begin(self, has_session: bool) -> bool:
+        return bool(self.pending) and not self.halted and (has_session or self._proven or not self._opening)
+
+    def opened(self, *, proven: bool) -> None:
+        """Tells that an attempt to open a session ended."""
+        with self._condition:
+            self._opening = False
+            self._proven = proven
+            self._condition.notify_all()
+
+    def halt(self) -> list[Work]:
+        """Lets no lane begin anything more; returns what was not begun."""
+        with self._condition:
+            self.halted = True
+            left = list(self.pending)
+            self.pending.clear()
+            return left
+
+    def unproven(self) -> None:
+        """A session broke: the next is opened alone."""
+        with self._condition:
+            self._proven = False
+
+    def retire(self) -> list[Work]:
+        """Ends the lanes after what they have in flight; returns what was not begun."""
+        with self._condition:
+            self.retired = True
+            left = list(self.pending)
+            self.pending.clear()
+            self._condition.notify_all()
+            return left
+
+    def join(self, timeout_s: float) -> None:
+        """Waits for one lane at least, at most so long."""
+        for lane in self._lanes:
+            if lane.is_alive():
+                lane.join(timeout_s)
+                return
+
+    @property
+    def ended(self) -> bool:
+        """Whether all lanes of a retired pool are gone and everything they said was taken."""
+        return self.retired and not self.done and not any(lane.is_alive() for lane in self._lanes)
+
+    def report(self, event: Outcome | Broken | Tripped) -> None:
+        self.done.append(event)
+
+
+class Lane(threading.Thread):
+    """One thread with one kept-open session."""
+
+    def __init__(self, pool: Pool, number: int) -> None:
+        super().__init__(name=f"lane-{number}", daemon=True)
+        self.pool = pool
+        self._session: Session | None = None
+        self._given: dict[int, Work] = {}
+        self._told = False
+        self._untouched = False  # the session was kept open and has not answered since
+        self._stamp = pool.stamp
+
+    def run(self) -> None:
+        while True:
+            if not self.pool.wait(has_session=self._session is not None):
+                self._close()
+                if self.pool.retired:
+                    break
+                continue
+            try:
+                self._work()
+            except Exception:
+                log.exception("A delivery ended unexpectedly.")
+                detail = "The service met an error of its own; its log has the details."
+                self._broke(Failure(Stage.DATA, ErrorClass.HOST, "internal_error", detail=detail))
+            self.pool.wake.set()
+
+    def _work(self) -> None:
+        first = None
+        self._untouched = self._session is not None
+        if self._session is None:
+            first = self.pool.take()
+            if first is None:
+                self.pool.opened(proven=False)
+                return
+            self._given[first.id] = first
+            if not self._opened():
+                return
+        assert self._session is not None  # noqa: S101 - opened above, or kept
+        try:
+            self._session.deliver(self._feed(first), before_data=self._before_data, on_result=self._on_result)
+        except SessionError as error:
+            self._broke(error.failure)
+
+    def _opened(self) -> bool:
+        session = self.pool.make_session()
+        try:
+            session.open()
+        except SessionError as error:
+            self._stamp = Stamp(self.pool.stamp.revision, self.pool.stamp.generation, session.server, session.tls)
+            self._broke(error.failure, opening=True)
+            return False
+        self._session = session
+        self._stamp = Stamp(self.pool.stamp.revision, self.pool.stamp.generation, session.server, session.tls)
+        self.pool.opened(proven=True)
+        return True
+
+    def _feed(self, first: Work | None) -> Iterator[Mail]:
+        work = first or self.pool.take()
+        while work is not None:
+            self._given[work.id] = work
+            if self.pool.divert_to:
+                work.content = diverted(work.content, [address for _, address in work.open], self.pool.divert_to)
+                work.diverted_to = self.pool.divert_to
+            yield work.mail()
+            work = self.pool.take()
+
+    def _before_data(self, mail: Mail) -> None:
+        self._told = self._untouched = False
+        self.pool.journal.entered(self.pool.lease, mail.id)
+
+    def _on_result(self, result: Result) -> None:
+        work = self._given.pop(result.mail.id)
+        outcome = settle(work, result, self._stamp, self.pool.policy)
+        self.pool.journal.settled(self.pool.lease, outcome.id, outcome.line())
+        self.pool.done.append(outcome)
+        self._told = self._untouched = False
+        if outcome.error_class:
+            self._look_wider(work, result)
+
+    def _look_wider(self, work: Work, result: Result) -> None:
+        """Whether the failure of a message says something about all mail, or about all of its sender's."""
+        failures = [result.failure, *(entry.failure for entry in result.recipients)]
+        for failure in failures:
+            if failure is not None and failure.error_class in _STOPS | {ErrorClass.IN_DOUBT}:
+                self._told = True
+            if failure is not None and failure.error_class in QUEUE_WIDE:
+                if failure.error_class is not ErrorClass.SENDER:
+                    self.pool.report(Broken(failure, self._stamp, None, tuple(self.pool.halt())))
+                else:
+                    self.pool.report(Tripped(failure, self._stamp, work.mail_from))
+                return
+
+    def _broke(self, failure: Failure, *, opening: bool = False) -> None:
+        """The session is of no use any more: tell the loop, and give back what was not sent."""
+        self._close()
+        given, self._given = list(self._given.values()), {}
+        told, self._told = self._told, False
+        stale = self._untouched and failure.error_class is ErrorClass.HOST
+        first = given.pop(0) if given and not told and not stale else None
+        wide = opening or failure.error_class in QUEUE_WIDE
+        rest = given + (self.pool.halt() if wide else [])
+        self.pool.report(Broken(failure, self._stamp, first, tuple(rest), told, stale))
+        if opening:
+            self.pool.opened(proven=False)
+        else:
+            self.pool.unproven()
+        self.pool.wake.set()
+
+    def _close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()

@@ -1,0 +1,238 @@
+"""The statements that move the queue. Raw SQL, in bulk: each message costs a few microseconds, whatever the backlog.
+
+All of them work alike on SQLite and PostgreSQL. Numbers stand in the text of the statements (they come from the
+database itself); everything else is a parameter. Callers hold the transaction."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import connection
+
+from outbound.engine.work import Outcome, Work
+from outbound.models import Priority
+
+BATCH = 500
+BATCH_BYTES = 32_000_000  # of content that one claim brings into memory
+_OPEN = frozenset(("queued", "deferred", "in_doubt", "sending"))
+_SLOT = timedelta(minutes=10)
+
+
+def stamp(moment: datetime) -> Any:
+    """A moment as this database's driver takes it."""
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
+def numbers(ids: Iterable[int]) -> str:
+    """Numbers as the inside of an SQL list; never empty."""
+    return ",".join(map(str, map(int, ids))) or "NULL"
+
+
+# Claiming
+
+
+def something_due(now: datetime) -> bool:
+    """Whether a claim would find anything. One look into the index."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM outbound_message WHERE priority IN (0, 1, 2, 9) AND due_at <= %s LIMIT 1", [stamp(now)]
+        )
+        return cursor.fetchone() is not None
+
+
+def claim(lease: int, *, limit: int, now: datetime, suspects: bool) -> list[Work]:
+    """Takes up to `limit` due messages for this lease, high priority first. A message that stood in several crashes is
+    taken only when `suspects` is True, and then alone. Their content is still to be loaded."""
+    works: list[Work] = []
+    room = BATCH_BYTES
+    with connection.cursor() as cursor:
+        for priority in (Priority.HIGH, Priority.NORMAL, Priority.BULK):
+            if len(works) < limit and room > 0:
+                room = _select(cursor, works, priority, limit - len(works), room, now)
+        if suspects and not works:
+            _select(cursor, works, Priority.SUSPECT, 1, room, now)
+        if works:
+            cursor.execute(
+                "UPDATE outbound_message SET state = 'sending', due_at = NULL, lease = %s, attempts = attempts + 1, "  # noqa: S608
+                f"changed_at = %s WHERE id IN ({numbers(work.id for work in works)})",
+                [lease, stamp(now)],
+            )
+    return works
+
+
+_LOCK = {"postgresql": " FOR UPDATE SKIP LOCKED"}  # SQLite's write transaction locks all
+
+
+def _select(cursor: Any, works: list[Work], priority: int, limit: int, room: int, now: datetime) -> int:
+    cursor.execute(
+        "SELECT id, state, attempts, doubts, expires_at, size FROM outbound_message "  # noqa: S608
+        f"WHERE priority = %s AND due_at <= %s ORDER BY due_at LIMIT %s{_LOCK.get(connection.vendor, '')}",
+        [int(priority), stamp(now), limit],
+    )
+    for pk, state, attempts, doubts, expires_at, size in cursor.fetchall():
+        if room <= 0:
+            break
+        room -= size
+        works.append(Work(pk, state, attempts + 1, doubts, _moment(expires_at)))
+    return room
+
+
+def _moment(value: Any) -> datetime:
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    assert isinstance(found, datetime)  # noqa: S101 - what both drivers give
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def load(works: Sequence[Work]) -> list[Work]:
+    """Fills in content and recipients; returns those whose content is gone (nothing can be sent)."""
+    by_id = {work.id: work for work in works}
+    wanted = numbers(by_id)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT message_id, position, address, state FROM outbound_recipient "  # noqa: S608
+            f"WHERE message_id IN ({wanted}) ORDER BY message_id, position"
+        )
+        for pk, position, address, state in cursor.fetchall():
+            if state in _OPEN:
+                by_id[pk].open.append((position, address))
+            else:
+                by_id[pk].closed.append(state)
+        cursor.execute(
+            f"SELECT message_id, mail_from, content FROM outbound_messagebody WHERE message_id IN ({wanted})"  # noqa: S608
+        )
+        for pk, mail_from, content in cursor.fetchall():
+            by_id[pk].mail_from, by_id[pk].content = mail_from, bytes(content)
+    return [work for work in works if not work.content or not work.open]
+
+
+# Recording
+
+_MESSAGE = (
+    "UPDATE outbound_message SET state = %s, cause = %s, due_at = %s, doubts = %s, attempts = attempts - %s, "
+    "changed_at = %s WHERE id = %s AND lease = %s"
+)
+_RECIPIENT = (
+    "UPDATE outbound_recipient SET state = %s, code = %s, text = %s WHERE message_id = %s AND position = %s "
+    "AND EXISTS (SELECT 1 FROM outbound_message WHERE id = %s AND lease = %s)"
+)
+_ATTEMPT = (
+    "INSERT INTO outbound_attempt (message_id, at, revision, generation, server, tls, code, enhanced, reply, "
+    "provider_id, stage, error_class, reason, note, ms) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+
+
+def record(lease: int, outcomes: Sequence[Outcome], now: datetime) -> None:
+    """Writes outcomes of messages that this lease still holds. The attempts are written in any case: they happened."""
+    at = stamp(now)
+    plain: dict[int, list[int]] = {}
+    messages, recipients, attempts = [], [], []
+    times: dict[int, Any] = {}
+    for one in outcomes:
+        if one.state == "sent" and not one.recipients:
+            plain.setdefault(one.code, []).append(one.id)
+        else:
+            due = stamp(one.due_at) if one.due_at is not None else None
+            uncounted = 0 if one.counted else 1
+            messages.append((one.state, one.cause, due, one.doubts, uncounted, at, one.id, lease))
+            if one.recipients:
+                recipients += [(r.state, r.code, r.text, one.id, r.position, one.id, lease) for r in one.recipients]
+            elif one.counted:
+                _all_recipients(lease, one)
+        tick = int(one.at * 100)  # a hundredth of a second is exact enough, and many share it
+        when = times.get(tick)
+        if when is None:
+            when = times[tick] = stamp(datetime.fromtimestamp(tick / 100, UTC))
+        under = one.stamp
+        attempts.append(
+            (
+                *(one.id, when, under.revision, under.generation, under.server, under.tls, one.code, one.enhanced),
+                *(one.reply, one.provider_id, one.stage, one.error_class, one.reason, one.note, one.ms),
+            )
+        )
+    with connection.cursor() as cursor:
+        for code, ids in plain.items():
+            _record_sent(cursor, lease, code, ids, at)
+        if messages:
+            cursor.executemany(_MESSAGE, messages)
+        if recipients:
+            cursor.executemany(_RECIPIENT, recipients)
+        if attempts:
+            cursor.executemany(_ATTEMPT, attempts)
+    _count(outcomes, now)
+
+
+def _record_sent(cursor: Any, lease: int, code: int, ids: list[int], at: Any) -> None:
+    held = f"id IN ({numbers(ids)}) AND lease = %s"
+    cursor.execute(
+        "UPDATE outbound_recipient SET state = 'sent', code = %s, text = '' WHERE state NOT IN ('sent', 'failed') "  # noqa: S608
+        f"AND message_id IN (SELECT id FROM outbound_message WHERE {held})",
+        [code, lease],
+    )
+    cursor.execute(
+        "UPDATE outbound_message SET state = 'sent', cause = '', due_at = NULL, changed_at = %s "  # noqa: S608
+        f"WHERE {held}",
+        [at, lease],
+    )
+
+
+def _all_recipients(lease: int, one: Outcome) -> None:
+    """One state for all recipients that are still open."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE outbound_recipient SET state = %s, code = %s, text = %s WHERE message_id = %s "
+            "AND state NOT IN ('sent', 'failed') "
+            "AND EXISTS (SELECT 1 FROM outbound_message WHERE id = %s AND lease = %s)",
+            [
+                one.state if one.state != "partial" else "sent",
+                one.code,
+                "" if one.state in ("sent", "partial") else one.reply,
+                one.id,
+                one.id,
+                lease,
+            ],
+        )
+
+
+def _count(outcomes: Sequence[Outcome], now: datetime) -> None:
+    slot = now.replace(minute=now.minute - now.minute % 10, second=0, microsecond=0)
+    found: dict[str, int] = {}
+    for one in outcomes:
+        if one.counted:
+            name = "failed" if one.state == "partial" else one.state
+            found[name] = found.get(name, 0) + 1
+    with connection.cursor() as cursor:
+        for name in sorted(found):  # always in one order, so that two processes can't wait for each other
+            cursor.execute(
+                "INSERT INTO outbound_outcomecount (slot, outcome, count) VALUES (%s, %s, %s) "
+                "ON CONFLICT (slot, outcome) DO UPDATE SET count = outbound_outcomecount.count + excluded.count",
+                [stamp(slot), name, found[name]],
+            )
+
+
+def release(lease: int, works: Sequence[Work], now: datetime) -> None:
+    """Puts messages back that were claimed and not tried."""
+    by_state: dict[str, list[int]] = {}
+    for work in works:
+        by_state.setdefault(work.was, []).append(work.id)
+    with connection.cursor() as cursor:
+        for state, ids in by_state.items():
+            cursor.execute(
+                "UPDATE outbound_message SET state = %s, due_at = %s, attempts = attempts - 1 "  # noqa: S608
+                f"WHERE id IN ({numbers(ids)}) AND lease = %s AND state = 'sending'",
+                [state, stamp(now), lease],
+            )
+
+
+def tally(generation: int, *, attempts: int, configuration_failures: int) -> tuple[int, int]:
+    """Adds to the attempts under a generation; returns all of them and how many failed for its configuration."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO outbound_generationtally (generation, attempts, configuration_failures) VALUES (%s, %s, %s) "
+            "ON CONFLICT (generation) DO UPDATE SET attempts = outbound_generationtally.attempts + excluded.attempts, "
+            "configuration_failures = outbound_generationtally.configuration_failures + "
+            "excluded.configuration_failures RETURNING attempts, configuration_failures",
+            [generation, attempts, configuration_failures],
+        )
+        total, failed = cursor.fetchone()
+    return int(total), int(failed)

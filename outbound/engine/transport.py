@@ -1,0 +1,87 @@
+"""What the engine runs: the active configuration, its secrets opened, as one immutable object that is swapped whole."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from emailcfg import confirmation, revisions, secrets
+from emailcfg.encryption import SecretUnavailable
+from emailcfg.models import ActiveConfig
+from emailcfg.providers.base import Session
+from emailcfg.providers.open import session_for
+from emailcfg.schema import EmailConfig, SendGrid, Smtp
+from emailcfg.schema_migrations import NewerSchema
+
+_HTTP_CONNECTIONS = 10  # an exchange with SendGrid takes a tenth of a second or more
+
+
+class TransportRefused(Exception):
+    """The active revision can't be run by this process. The message is a sentence for the Status page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """`hold` is a sentence when no mail can leave under this generation, else ""."""
+
+    generation: int
+    epoch: str
+    revision: int | None
+    config: EmailConfig
+    hold: str = ""
+
+    @property
+    def suppresses(self) -> bool:
+        return self.config.general.suppress_all
+
+    @property
+    def connections(self) -> int:
+        """How many sessions may stand at once."""
+        return self.config.smtp.max_connections if self.config.provider == "smtp" else _HTTP_CONNECTIONS
+
+    @property
+    def per_minute(self) -> int | None:
+        """The limit of messages per minute, if there is one."""
+        return self.config.smtp.rate_limit_per_minute if self.config.provider == "smtp" else None
+
+    def session(self) -> Session:
+        """A session, not yet open."""
+        return session_for(
+            self.config,
+            policy=settings.NETWORK_POLICY,
+            ehlo_default=own_name(),
+            deadline_s=settings.ATTEMPT_DEADLINE_S,
+            sendgrid_api_url=settings.SENDGRID_API_URL,
+            trust_file=str(settings.SSL_CERT_FILE) if settings.SSL_CERT_FILE else None,
+        )
+
+
+def own_name() -> str:
+    """How this installation names itself at EHLO: the host it is reached under, when that is a full name."""
+    host = urlsplit(settings.PUBLIC_BASE_URL).hostname or ""
+    return host if "." in host else ""
+
+
+NOTHING = Transport(-1, "", None, EmailConfig(), "Nothing is loaded yet.")
+
+
+def load(active: ActiveConfig) -> Transport:
+    """The transport of what is active. Raises TransportRefused when the revision or its secrets can't be read.
+
+    Only the secrets of the selected service are opened: a broken key of the other one stops no mail."""
+    if active.revision is None:
+        return Transport(active.generation, active.epoch, None, EmailConfig(), "No configuration is active yet.")
+    try:
+        config = revisions.read(active.revision).config
+        if config.provider == "smtp":
+            config = config.model_copy(update={"sendgrid": SendGrid()})
+        elif config.provider == "sendgrid":
+            config = config.model_copy(update={"smtp": Smtp()})
+        if config.provider is not None:
+            config = secrets.open_all(config, secrets.key_ring())
+    except (revisions.RevisionError, NewerSchema, SecretUnavailable) as error:
+        raise TransportRefused(str(error)) from error
+    hold = confirmation.sending_paused(active)
+    if not hold and config.provider is None and not config.general.suppress_all:
+        hold = "No delivery service is selected: mail is accepted and waits."
+    return Transport(active.generation, active.epoch, active.revision_id, config, hold)

@@ -1,0 +1,125 @@
+"""A claimed message on its way, and what became of it: plain data between the loop and the lanes."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Self
+
+from emailcfg.providers.base import ErrorClass, Failure, Mail
+
+
+@dataclass(slots=True)
+class Work:
+    """One claimed message. `open` are the recipients who have not got it yet, as (position, address); `closed` the
+    states of the others. `was` is the state it was claimed from."""
+
+    id: int
+    was: str
+    attempts: int
+    doubts: int
+    expires_at: datetime
+    mail_from: str = ""
+    content: bytes = b""
+    open: list[tuple[int, str]] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    diverted_to: str = ""
+
+    def mail(self) -> Mail:
+        """What the provider delivers."""
+        if self.diverted_to:
+            return Mail(self.id, self.mail_from, (self.diverted_to,), self.content)
+        return Mail(self.id, self.mail_from, tuple([address for _, address in self.open]), self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Under what an attempt ran: for the log."""
+
+    revision: int | None
+    generation: int | None
+    server: str = ""
+    tls: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientOutcome:
+    """The new state of one recipient and the answer it got."""
+
+    position: int
+    state: str
+    code: int
+    text: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one claimed message. A message sent to all its recipients has `recipients` empty: they share
+    `code`. `counted` is False when the attempt is not the message's own (the queue is held, not the message)."""
+
+    id: int
+    state: str
+    at: float  # seconds since 1970
+    stamp: Stamp
+    cause: str = ""
+    due_at: datetime | None = None
+    doubts: int = 0
+    counted: bool = True
+    recipients: tuple[RecipientOutcome, ...] = ()
+    code: int = 0
+    enhanced: str = ""
+    reply: str = ""
+    provider_id: str = ""
+    stage: str = ""
+    error_class: str = ""
+    reason: str = ""
+    note: str = ""
+    ms: float = 0.0
+
+    def line(self) -> str:
+        """The outcome as one line of JSON, for the journal."""
+        stamp = self.stamp
+        return _ENCODE(
+            (
+                *(self.id, self.state, self.at, self.cause, self.due_at and self.due_at.isoformat(), self.doubts),
+                *(self.counted, [(r.position, r.state, r.code, r.text) for r in self.recipients]),
+                *(self.code, self.enhanced, self.reply, self.provider_id, self.stage, self.error_class, self.reason),
+                *(self.note, self.ms, (stamp.revision, stamp.generation, stamp.server, stamp.tls)),
+            )
+        )
+
+    @classmethod
+    def from_line(cls, line: str) -> Self:
+        """Raises ValueError or TypeError when the line was damaged."""
+        pk, state, at, cause, due, doubts, counted, recipients, *answer, stamp = json.loads(line)
+        due_at = datetime.fromisoformat(due) if due else None
+        entries = tuple(RecipientOutcome(*entry) for entry in recipients)
+        return cls(pk, state, at, Stamp(*stamp), cause, due_at, doubts, counted, entries, *answer)
+
+
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A session ended with a failure that was not yet told as the outcome of a message: `first` is the message that
+    met it, if any, and `rest` were given to the session and not sent. `told` says that an outcome named the failure;
+    `stale`, that a kept-open session was found closed, which says nothing about the server."""
+
+    failure: Failure
+    stamp: Stamp
+    first: Work | None
+    rest: tuple[Work, ...]
+    told: bool = False
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tripped:
+    """An outcome told a failure that concerns more than its message."""
+
+    failure: Failure
+    stamp: Stamp
+    sender: str
+
+
+QUEUE_WIDE = frozenset((ErrorClass.CONFIGURATION, ErrorClass.SENDER, ErrorClass.RATE, ErrorClass.DEFECT))

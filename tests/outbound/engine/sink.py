@@ -1,0 +1,67 @@
+"""An SMTP server with PIPELINING that counts what it took, and tells a hook each phase of each message."""
+
+import re
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from tests.servers.raw import RawServer
+
+Hook = Callable[[str, int], None]
+_MESSAGE_ID = re.compile(rb"^Message-ID: (<[^>]+>)", re.MULTILINE | re.IGNORECASE)
+
+
+class Sink(RawServer):
+    """`taken` counts the final dots read, by Message-ID. The hook is called with the phase ("mail", "rcpt", "data",
+    "dot" before the answer, "answered" after it) and how many messages were taken so far."""
+
+    def __init__(self, hook: Hook = lambda phase, count: None, *, pipelining: bool = True) -> None:
+        super().__init__()
+        self.taken: Counter[str] = Counter()
+        self.senders: list[str] = []
+        self._hook = hook
+        self._greeting = b"250-sink.test\r\n250 PIPELINING\r\n" if pipelining else b"250 sink.test\r\n"
+        self._guard = threading.Lock()
+
+    @property
+    def count(self) -> int:
+        with self._guard:
+            return self.taken.total()
+
+    def handle(self, connection: socket.socket) -> None:
+        stream = connection.makefile("rb")
+        connection.sendall(b"220 sink.test ESMTP\r\n")
+        for line in stream:
+            verb = line[:4].upper()
+            if verb in (b"EHLO", b"HELO"):
+                connection.sendall(self._greeting)
+            elif verb == b"DATA":
+                self._hook("data", self.count)
+                connection.sendall(b"354 Go on\r\n")
+                self._take(connection, stream)
+            elif verb == b"QUIT":
+                connection.sendall(b"221 Bye\r\n")
+                return
+            else:
+                if verb == b"MAIL":
+                    self.senders.append(line.decode().split("<")[1].split(">")[0])
+                if verb in (b"MAIL", b"RCPT"):
+                    self._hook(verb.decode().lower(), self.count)
+                connection.sendall(b"250 Ok\r\n")
+
+    def _take(self, connection: socket.socket, stream: object) -> None:
+        content = b""
+        for line in stream:  # type: ignore[attr-defined]
+            if line == b".\r\n":
+                break
+            content += line
+        else:
+            return  # the dot never came
+        found = _MESSAGE_ID.search(content)
+        assert found
+        with self._guard:
+            self.taken[found.group(1).decode()] += 1
+        self._hook("dot", self.count)
+        connection.sendall(b"250 2.0.0 Ok: queued as 4ABC12345\r\n")
+        self._hook("answered", self.count)

@@ -1,0 +1,122 @@
+"""SIGKILL at each phase of a delivery, with hundreds of messages queued: none is lost, and none is repeated but those
+the service itself lists as in doubt."""
+
+import os
+import signal
+import subprocess
+import threading
+from typing import Any
+
+import pytest
+
+from outbound.models import Attempt, Lease, Message, Recipient
+from tests.outbound.engine.running import running, spawned, until
+from tests.outbound.engine.sink import Sink
+from tests.outbound.making import a_config, activate, queued
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COUNT = 500
+
+
+class Killer:
+    """Kills the process when the sink reaches a phase after it took so many messages."""
+
+    def __init__(self, phase: str, after: int) -> None:
+        self.phase, self.after = phase, after
+        self.process: subprocess.Popen[bytes] | None = None
+        self.killed = threading.Event()
+
+    def __call__(self, phase: str, count: int) -> None:
+        if phase == self.phase and count >= self.after and self.process is not None and not self.killed.is_set():
+            self.killed.set()
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+
+
+def _all_ended() -> bool:
+    return not Message.objects.filter(state__in=("queued", "sending", "deferred", "in_doubt")).exists()
+
+
+def _assert_kept(ids: list[int], sink: Sink) -> None:
+    """Nothing lost, nothing repeated that is not listed as doubted."""
+    messages = Message.objects.in_bulk(ids)
+    assert {message.state for message in messages.values()} == {"sent"}
+    for message in messages.values():
+        copies = sink.taken[message.message_id]
+        assert copies >= 1, f"{message} is lost"
+        assert copies == 1 or message.doubts >= 1, f"{message} was repeated without being in doubt"
+    assert set(Recipient.objects.values_list("state", flat=True)) == {"sent"}
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot", "answered"])
+@pytest.mark.parametrize("pipelining", [True, False], ids=["pipelined", "plain"])
+def test_killed_in_any_phase_nothing_is_lost_or_silently_repeated(settings: Any, phase: str, pipelining: bool) -> None:
+    settings.RETRY_FIRST_S = 0.2
+    killer = Killer(phase, after=120)
+    with Sink(killer, pipelining=pipelining) as sink:
+        activate(a_config(sink.port))
+        ids = queued(COUNT)
+        killer.process = spawned()
+        assert killer.killed.wait(20)
+        with running():
+            until(_all_ended)
+        _assert_kept(ids, sink)
+    doubted = Message.objects.filter(doubts__gt=0)
+    assert len(doubted) <= 10, "only what stood between its final dot and the answer may be in doubt"
+    if phase == "dot":
+        assert len(doubted) >= 1
+        assert Attempt.objects.filter(message__in=doubted, reason="process_lost").count() == len(doubted)
+    assert not Lease.objects.exists()
+
+
+def test_killed_again_and_again_everything_is_still_delivered(settings: Any) -> None:
+    settings.RETRY_FIRST_S = 0.2
+    killer = Killer("dot", after=40)
+    with Sink(killer) as sink:
+        activate(a_config(sink.port))
+        ids = queued(COUNT)
+        for after in (40, 160, 280):
+            killer.after = after
+            killer.killed.clear()
+            killer.process = spawned()
+            assert killer.killed.wait(20)
+        with running():
+            until(_all_ended)
+        _assert_kept(ids, sink)
+    assert Message.objects.filter(doubts__gt=0).count() <= 30
+
+
+def test_a_message_that_kills_the_service_is_isolated_and_then_held(settings: Any) -> None:
+    settings.RETRY_FIRST_S = 0.05
+    with Sink() as sink:
+        activate(a_config(sink.port))
+        ids = queued(10)
+        Message.objects.filter(pk=ids[3]).update(crashes=4, priority=9, state="sending", lease=77)
+        Lease.objects.create(pk=77, instance="dead", until="2020-01-01T00:00:00Z")
+        with running():
+            until(lambda: Message.objects.filter(state="sent").count() == 9)
+            until(lambda: Message.objects.get(pk=ids[3]).state == "held")
+    assert Message.objects.get(pk=ids[3]).cause == "crashes_service"
+
+
+def test_sigterm_finishes_what_is_in_flight_and_leaves_the_rest_queued(settings: Any) -> None:
+    ready = threading.Event()
+
+    def hook(phase: str, count: int) -> None:
+        if count >= 100:
+            ready.set()
+
+    with Sink(hook) as sink:
+        activate(a_config(sink.port))
+        ids = queued(3000)
+        process = spawned()
+        assert ready.wait(20)
+        process.terminate()
+        assert process.wait(30) == 0
+        sent = Message.objects.filter(state="sent")
+        assert sink.count == sent.count() >= 100
+        assert set(Message.objects.values_list("state", flat=True)) <= {"sent", "queued"}
+        assert not Message.objects.filter(state="queued").exclude(attempts=0).exists()
+        assert not Lease.objects.exists()
+        assert len(ids) == 3000
