@@ -67,6 +67,7 @@ class KeyRing:
 
     fernet: MultiFernet
     fingerprint_key: bytes
+    newest: Fernet | None = None
 
     @classmethod
     def read(cls, key_files: Sequence[Path], fingerprint_file: Path) -> Self:
@@ -80,7 +81,7 @@ class KeyRing:
             fingerprint_key = base64.b64decode(_lines(fingerprint_file)[0], validate=True)
         except (IndexError, ValueError):
             raise KeyRingUnusable(f"The key file {fingerprint_file.name} is not valid. Restore it.") from None
-        return cls(MultiFernet(keys), fingerprint_key)
+        return cls(MultiFernet(keys), fingerprint_key, keys[0])
 
     def encrypt(self, plaintext: str, destination: Destination) -> str:
         """A token that opens only with this ring and is good only for this destination."""
@@ -113,6 +114,13 @@ class KeyRing:
             return self.fernet.rotate(token.encode()).decode()
         except InvalidToken:
             raise SecretUndecryptable("A secret can't be decrypted with the keys of this installation.") from None
+
+    def is_newest(self, token: str) -> bool:
+        """Whether a token is under the newest key already."""
+        try:
+            return self.newest is not None and bool(self.newest.decrypt(token.encode()))
+        except InvalidToken:
+            return False
 
     def fingerprint(self, plaintext: str, destination: Destination) -> str:
         """A keyed digest by which equal secrets for equal destinations are recognised without the text."""

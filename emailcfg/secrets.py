@@ -39,6 +39,11 @@ def get(config: EmailConfig, path: str) -> SecretValue:
     return value
 
 
+def all_of(config: EmailConfig) -> list[SecretValue]:
+    """Every secret of a configuration, set or not."""
+    return [get(config, path) for path in SECRET_PATHS]
+
+
 def replace(config: EmailConfig, values: Mapping[str, SecretValue]) -> EmailConfig:
     """The configuration with the secrets at these paths replaced."""
     for path, value in values.items():
