@@ -10,7 +10,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="status"), name="home"),
     path("setup/", setup.setup, name="setup"),
     path("status/", views.status, name="status"),
-    path("messages/", views.messages, name="messages"),
     path("support/", views.support, name="support"),
     path("", include("emailcfg.urls")),
     path("", include("outbound.urls")),

@@ -1,4 +1,4 @@
-"""The hall's pages: Status, Messages and Support in their plain form, and the OmniBar as a part of a page."""
+"""The hall's pages: Status and Support, and the OmniBar as a part of a page."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -8,11 +8,6 @@ from django.views.decorators.http import require_safe
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
     return render(request, "adminapp/status.html")
-
-
-@require_safe
-def messages(request: HttpRequest) -> HttpResponse:
-    return render(request, "adminapp/messages.html")
 
 
 @require_safe

@@ -70,15 +70,15 @@ def cancel(message_id: int, *, actor: Actor) -> None:
     audit.record("message.cancelled", actor=actor, subject=f"message {message_id}", was=message.state)
 
 
-def retry_group(*, state: str, cause: str, newest_id: int, actor: Actor) -> int:
-    """Makes all messages due now that are in this state for this cause, up to and including `newest_id` (what the
-    administrator saw). Returns how many. In slices, so that delivery goes on meanwhile."""
-    return _in_bulk("messages.retried", _make_due, RETRYABLE, state, cause, newest_id, actor)
+def retry_group(*, state: str, cause: str, newest_id: int, actor: Actor, oldest_id: int = 0) -> int:
+    """Makes all messages due now that are in this state for this cause, from `oldest_id` up to and including
+    `newest_id` (what the administrator saw). Returns how many. In slices, so that delivery goes on meanwhile."""
+    return _in_bulk("messages.retried", _make_due, RETRYABLE, state, cause, (oldest_id, newest_id), actor)
 
 
-def cancel_group(*, state: str, cause: str, newest_id: int, actor: Actor) -> int:
-    """Cancels all messages in this state for this cause, up to and including `newest_id`. Returns how many."""
-    return _in_bulk("messages.cancelled", _cancel, CANCELLABLE, state, cause, newest_id, actor)
+def cancel_group(*, state: str, cause: str, newest_id: int, actor: Actor, oldest_id: int = 0) -> int:
+    """Cancels all messages in this state for this cause within the same bounds. Returns how many."""
+    return _in_bulk("messages.cancelled", _cancel, CANCELLABLE, state, cause, (oldest_id, newest_id), actor)
 
 
 def _in_bulk(
@@ -87,17 +87,18 @@ def _in_bulk(
     allowed: frozenset[State],
     state: str,
     cause: str,
-    newest_id: int,
+    bounds: tuple[int, int],
     actor: Actor,
 ) -> int:
     if state not in allowed:
         raise NotPossible("Messages in this state can't be changed so.", state)
-    done, last = 0, newest_id + 1
+    done, (oldest, newest) = 0, bounds
+    last = newest + 1
     while True:
         with transaction.atomic():
             ids = list(
                 Message.objects.select_for_update()
-                .filter(state=state, cause=cause, pk__lt=last, body__isnull=False)
+                .filter(state=state, cause=cause, pk__gte=oldest, pk__lt=last, body__isnull=False)
                 .order_by("-pk")
                 .values_list("pk", flat=True)[:_AT_ONCE]
             )

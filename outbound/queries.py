@@ -35,14 +35,27 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Messages, newest first. `next_cursor` is the `before` of the next page, None at the end."""
+    """Messages, newest first. `next_cursor` is the `before` of the next page, None at the end; `newest`: there are
+    no newer ones."""
 
     messages: list[Message]
     next_cursor: int | None
+    newest: bool = True
 
 
-def page(wanted: Filter, *, before: int | None = None, limit: int = 50) -> Page:
-    """One page of the log, by key: page 1,000 costs what page 1 does."""
+def page(wanted: Filter, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Page:
+    """One page of the log, by key: page 1,000 costs what page 1 does. `after` asks for the page of the next newer
+    messages instead; where they don't fill it, it is the newest page."""
+    if after is not None:
+        found = list(_wanted(wanted, None).filter(pk__gt=after).order_by("id")[:limit])
+        if len(found) == limit:
+            return Page(found[::-1], found[0].pk, newest=False)
+    rows = _wanted(wanted, before)
+    found = list(rows[: limit + 1])
+    return Page(found[:limit], found[limit - 1].pk if len(found) > limit else None, newest=before is None)
+
+
+def _wanted(wanted: Filter, before: int | None) -> QuerySet[Message]:
     rows = Message.objects.order_by("-id")
     if wanted.state:
         rows = rows.filter(state=wanted.state)
@@ -53,10 +66,7 @@ def page(wanted: Filter, *, before: int | None = None, limit: int = 50) -> Page:
     if before is not None:
         rows = rows.filter(pk__lt=before)
     search = wanted.search.strip()
-    if search:
-        rows = _matching(rows, search, before)
-    found = list(rows[: limit + 1])
-    return Page(found[:limit], found[limit - 1].pk if len(found) > limit else None)
+    return _matching(rows, search, before) if search else rows
 
 
 def _matching(rows: QuerySet[Message], search: str, before: int | None) -> QuerySet[Message]:

@@ -1,0 +1,77 @@
+"""A message as its page shows it: what became of each recipient, each attempt with its explanation, the mail masked."""
+
+import json
+from dataclasses import dataclass
+
+from outbound import messages, queries
+from outbound.explained import Told, is_own, of_attempt, of_cause
+from outbound.log_view import LogView, log_view
+from outbound.mail_source import masked_source
+from outbound.models import Attempt, Message, MessageBody, Recipient, State
+
+_ON_ITS_WAY = (State.QUEUED, State.SENDING, State.DEFERRED, State.IN_DOUBT)
+_ATTEMPTS = 100  # the newest; five days of trying make about forty
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One attempt, and why it failed."""
+
+    attempt: Attempt
+    told: Told | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page of a message knows. `seen` changes with what the progress part shows."""
+
+    message: Message
+    recipients: tuple[Recipient, ...]
+    attempts: tuple[Tried, ...]  # newest first
+    body: MessageBody | None
+    view: LogView | None
+
+    @property
+    def seen(self) -> str:
+        return f"{self.message.state}-{self.message.attempts}-{self.message.changed_at.timestamp()}"
+
+    @property
+    def on_its_way(self) -> bool:
+        return self.message.state in _ON_ITS_WAY
+
+    @property
+    def waits(self) -> bool:
+        return queries.is_waiting(self.message)
+
+    @property
+    def can_retry(self) -> bool:
+        return self.message.state in messages.RETRYABLE and self.body is not None
+
+    @property
+    def can_cancel(self) -> bool:
+        return self.message.state in messages.CANCELLABLE
+
+    @property
+    def own_cause(self) -> Told | None:
+        """Why it is not sent, where no server said so."""
+        return of_cause(self.message.cause) if self.message.cause and is_own(self.message.cause) else None
+
+    @property
+    def source(self) -> str:
+        return masked_source(bytes(self.body.content), self.view) if self.body is not None and self.view else ""
+
+
+def shown(message: Message) -> Shown:
+    """Reads all of it: three queries."""
+    body = MessageBody.objects.filter(message=message).first()
+    recipients = tuple(message.recipients.all())
+    sender = body.mail_from if body is not None else ""
+    refused = next((one.address for one in recipients if one.state != State.SENT), message.first_recipient)
+    newest = message.attempt_log.order_by("-pk")[:_ATTEMPTS]
+    attempts = tuple(Tried(one, of_attempt(one, sender=sender, recipient=refused)) for one in newest)
+    return Shown(message, recipients, attempts, body, mail_of(body) if body is not None else None)
+
+
+def mail_of(body: MessageBody) -> LogView:
+    """The mail without its live tokens."""
+    return log_view(bytes(body.content), json.loads(body.hidden))
