@@ -150,7 +150,8 @@ def test_no_query_of_the_list_walks_the_table(wanted: queries.Filter) -> None:
         with connection.cursor() as cursor:
             cursor.execute("EXPLAIN QUERY PLAN " + query["sql"])
             steps = [row[3] for row in cursor.fetchall()]
-        assert not [step for step in steps if step.startswith("SCAN")], (query["sql"], steps)
+        # Walking an index in the order of the page, up to its limit, is no walk through the table.
+        assert not [step for step in steps if step.startswith("SCAN") and "USING INDEX" not in step], (query, steps)
         few = " IN (" in query["sql"] or '"message_id" = ' in query["sql"]  # found by index first, then sorted
         assert few or not [step for step in steps if "TEMP B-TREE" in step], (query["sql"], steps)
 
