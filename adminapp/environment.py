@@ -6,8 +6,6 @@ silently not in force is worse than a start that fails.
 """
 
 import difflib
-import ipaddress
-import math
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -16,8 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import dj_database_url
-
+from adminapp import environment_values as parse
 from emailcfg.network import DEFAULT_PORTS, Network, NetworkPolicy
 
 T = TypeVar("T")
@@ -98,45 +95,45 @@ def read(environ: Mapping[str, str]) -> Environment:
     """Raises Refused with a sentence for the operator."""
     _refuse_unknown(environ)
     values = _Values(environ)
-    data_dir = values.get("DATA_DIR", _path, BASE_DIR / "var")
-    https_port = values.get("HTTPS_PORT", _port, 8443)
-    http_port = values.get("HTTP_PORT", _port, 8080)
+    data_dir = values.get("DATA_DIR", parse.path, BASE_DIR / "var")
+    https_port = values.get("HTTPS_PORT", parse.port, 8443)
+    http_port = values.get("HTTP_PORT", parse.port, 8080)
     if http_port == https_port:
         raise Refused(f"HTTP_PORT and HTTPS_PORT are both {http_port}; give them two different ports.")
-    public_base_url = values.get("PUBLIC_BASE_URL", _base_url, f"https://{own_name()}:{https_port}")
-    tls_cert_file = values.get("TLS_CERT_FILE", _file, None)
-    tls_key_file = values.get("TLS_KEY_FILE", _file, None)
+    public_base_url = values.get("PUBLIC_BASE_URL", parse.base_url, f"https://{own_name()}:{https_port}")
+    tls_cert_file = values.get("TLS_CERT_FILE", parse.readable_file, None)
+    tls_key_file = values.get("TLS_KEY_FILE", parse.readable_file, None)
     _check_certificate(tls_cert_file, tls_key_file)
     default_ports: frozenset[int] | None = DEFAULT_PORTS
-    ports = values.get("OUTBOUND_ALLOWED_PORTS", _ports, default_ports)
+    ports = values.get("OUTBOUND_ALLOWED_PORTS", parse.ports, default_ports)
     return Environment(
         data_dir=data_dir,
-        bind=values.get("BIND", _ip_address, "0.0.0.0"),  # noqa: S104 - plain HTTP from elsewhere is only redirected
+        bind=values.get("BIND", parse.ip_address, "0.0.0.0"),  # noqa: S104 - plain HTTP from elsewhere is only redirected
         http_port=http_port,
         https_port=https_port,
         public_base_url=public_base_url,
-        allowed_hosts=values.get("ALLOWED_HOSTS", _hosts, _own_hosts(public_base_url)),
-        trusted_proxies=values.get("TRUSTED_PROXIES", _nets, ()),
+        allowed_hosts=values.get("ALLOWED_HOSTS", parse.host_names, _own_hosts(public_base_url)),
+        trusted_proxies=values.get("TRUSTED_PROXIES", parse.nets, ()),
         tls_cert_file=tls_cert_file,
         tls_key_file=tls_key_file,
-        database_url=values.get("DATABASE_URL", _database_url, f"sqlite:///{data_dir}/db.sqlite3"),
-        broker_url=values.get("BROKER_URL", _broker_url, None),
-        secret_key_file=values.get("SECRET_KEY_FILE", _path, data_dir / "keys" / "secret.key"),
-        encryption_key_files=values.get("ENCRYPTION_KEY_FILES", _paths, (data_dir / "keys" / "encryption.keys",)),
-        fingerprint_key_file=values.get("FINGERPRINT_KEY_FILE", _path, data_dir / "keys" / "fingerprint.key"),
-        sendgrid_api_url=values.get("SENDGRID_API_URL", _base_url, None),
+        database_url=values.get("DATABASE_URL", parse.database_url, f"sqlite:///{data_dir}/db.sqlite3"),
+        broker_url=values.get("BROKER_URL", parse.broker_url, None),
+        secret_key_file=values.get("SECRET_KEY_FILE", parse.path, data_dir / "keys" / "secret.key"),
+        encryption_key_files=values.get("ENCRYPTION_KEY_FILES", parse.paths, (data_dir / "keys" / "encryption.keys",)),
+        fingerprint_key_file=values.get("FINGERPRINT_KEY_FILE", parse.path, data_dir / "keys" / "fingerprint.key"),
+        sendgrid_api_url=values.get("SENDGRID_API_URL", parse.base_url, None),
         network_policy=NetworkPolicy(
-            nets=values.get("OUTBOUND_ALLOWED_NETS", _nets, None),
+            nets=values.get("OUTBOUND_ALLOWED_NETS", parse.nets, None),
             ports=ports,
         ),
-        ssl_cert_file=values.get("SSL_CERT_FILE", _file, None),
-        retry_first_s=values.get("RETRY_FIRST_S", _seconds, 60.0),
-        lease_s=values.get("LEASE_S", _seconds, 600.0),
-        attempt_deadline_s=values.get("ATTEMPT_DEADLINE_S", _seconds, 120.0),
-        in_doubt=values.get("IN_DOUBT", _in_doubt, "retry"),
-        disk_reserve_mb=values.get("DISK_RESERVE_MB", _megabytes, 200),
-        retain_bodies_days=values.get("RETAIN_BODIES_DAYS", _days, 14),
-        retain_records_days=values.get("RETAIN_RECORDS_DAYS", _days, 90),
+        ssl_cert_file=values.get("SSL_CERT_FILE", parse.readable_file, None),
+        retry_first_s=values.get("RETRY_FIRST_S", parse.seconds, 60.0),
+        lease_s=values.get("LEASE_S", parse.seconds, 600.0),
+        attempt_deadline_s=values.get("ATTEMPT_DEADLINE_S", parse.seconds, 120.0),
+        in_doubt=values.get("IN_DOUBT", parse.in_doubt, "retry"),
+        disk_reserve_mb=values.get("DISK_RESERVE_MB", parse.megabytes, 200),
+        retain_bodies_days=values.get("RETAIN_BODIES_DAYS", parse.days, 14),
+        retain_records_days=values.get("RETAIN_RECORDS_DAYS", parse.days, 90),
         pins={name: value for name, value in environ.items() if name.startswith(PIN_PREFIX)},
     )
 
@@ -203,128 +200,6 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
             raise Refused(f"{name} is not a setting; {close[0]} is meant, or the variable has to go.")
         if name.startswith(_OWN_PREFIXES):
             raise Refused(f"{name} is not a setting; docs/configuration.md lists them all.")
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser().resolve()
-
-
-def _paths(text: str) -> tuple[Path, ...]:
-    return tuple(_path(part) for part in _list(text))
-
-
-def _file(text: str) -> Path | None:
-    path = _path(text)
-    try:
-        with path.open("rb"):
-            return path
-    except OSError as problem:
-        raise ValueError(f"names {path}, which can't be read: {problem.strerror}.") from None
-
-
-def _integer(text: str, low: int, high: int) -> int:
-    if not (text.isascii() and text.isdigit()) or not low <= int(text[:12]) <= high:
-        raise ValueError(f"is “{text}”; it must be a whole number from {low} to {high}.")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    return _integer(text, 1, 65535)
-
-
-def _ports(text: str) -> frozenset[int] | None:
-    return None if text == "*" else frozenset(_port(part) for part in _list(text))
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value <= 604800:
-        raise ValueError(f"is “{text}”; it must be a number of seconds above 0, at most 604800 (a week).")
-    return value
-
-
-def _in_doubt(text: str) -> str:
-    if text not in ("retry", "hold"):
-        raise ValueError(f"is “{text}”; it must be retry or hold.")
-    return text
-
-
-def _megabytes(text: str) -> int:
-    return _integer(text, 1, 1_000_000)
-
-
-def _days(text: str) -> int:
-    return _integer(text, 1, 3650)
-
-
-def _ip_address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text.strip("[]")))
-    except ValueError:
-        raise ValueError(f"is “{text}”; it must be an IP address such as 127.0.0.1, 0.0.0.0 or ::.") from None
-
-
-def _nets(text: str) -> tuple[Network, ...]:
-    nets: list[Network] = []
-    for part in _list(text):
-        try:
-            nets.append(ipaddress.ip_network(part))
-        except ValueError:
-            raise ValueError(f"holds “{part}”; each entry must be a network such as 10.0.0.0/8 or fd00::/8.") from None
-    return tuple(nets)
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    for part in _list(text):
-        if any(character in part for character in "/ @") or "://" in part:
-            raise ValueError(f"holds “{part}”; each entry must be a host name alone, such as mail.example.com.")
-    return tuple(_list(text))
-
-
-def _base_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        whole = False
-    if not whole or parts.scheme not in ("http", "https") or parts.username or parts.password:
-        raise ValueError(f"is “{_without_password(text)}”; it must be a URL such as https://mail.example.com.")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError(f"is “{text}”; it must end after the host and port, without a path or query.")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _database_url(text: str) -> str:
-    scheme = text.partition(":")[0]
-    if scheme not in ("sqlite", "postgres", "postgresql"):
-        raise ValueError("must start with sqlite:/// or postgresql://.")
-    try:
-        parsed = dj_database_url.parse(text)
-    except ValueError:
-        raise ValueError("can't be read; it looks like postgresql://user:password@host:5432/name.") from None
-    if not parsed.get("NAME"):
-        raise ValueError("names no database; it looks like postgresql://user:password@host:5432/name.")
-    return text
-
-
-def _broker_url(text: str) -> str:
-    if text.partition("://")[0] not in ("amqp", "amqps", "sqs", "memory") or "://" not in text:
-        raise ValueError("must start with amqp://, amqps:// (RabbitMQ) or sqs:// (Amazon SQS).")
-    return text
-
-
-def _list(text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(parts):
-        raise ValueError(f"is “{text}”; it has an empty entry between its commas.")
-    return parts
-
-
-def _without_password(text: str) -> str:
-    return "a URL with a user name or password" if "@" in text else text
 
 
 def _own_hosts(public_base_url: str) -> tuple[str, ...]:
