@@ -100,19 +100,24 @@ def serve(sockets: Sockets, *, certificate: Path, key: Path, ready: Callable[[],
         with present("web"):
             asyncio.run(worker_serve(app, config, sockets=sockets))
 
-    children = [Child(f"web {number}", web, WEB_GRACE_S) for number in range(1, WEB_PROCESSES + 1)]
-    if "outbound" in get_commands():
-        children.append(Child("outbound", lambda: call_command("outbound"), SERVICE_GRACE_S))
-    try:
-        return _Supervisor(children).run(ready)
-    finally:
+    def close_ports() -> None:
         for listener in (*sockets.secure_sockets, *sockets.insecure_sockets):
             listener.close()
 
+    def outbound() -> None:
+        close_ports()  # inherited: the last mails may take a while, and a new start must find the ports free
+        call_command("outbound")
+
+    children = [Child(f"web {number}", web, WEB_GRACE_S) for number in range(1, WEB_PROCESSES + 1)]
+    if "outbound" in get_commands():
+        children.append(Child("outbound", outbound, SERVICE_GRACE_S))
+    return _Supervisor(children, stopping=close_ports).run(ready)
+
 
 class _Supervisor:
-    def __init__(self, children: list[Child]) -> None:
+    def __init__(self, children: list[Child], *, stopping: Callable[[], None]) -> None:
         self.children = children
+        self.stopping = stopping
         self.alive_read, self.alive_write = os.pipe()  # the children read; its end tells them that we are gone
         self.wake_read, self.wake_write = os.pipe()  # our signal handlers write
         os.set_blocking(self.wake_write, False)
@@ -166,6 +171,7 @@ class _Supervisor:
         """Asks every child to stop, waits for each as long as it may take, and ends what is left. A second
         signal ends them at once."""
         os.read(self.wake_read, 1)
+        self.stopping()
         asked = time.monotonic()
         running = {child: child.process for child in self.children if child.process is not None}
         for process in running.values():
