@@ -38,3 +38,10 @@ class RedactingFilter(logging.Filter):
         record.msg = redact(record.getMessage())
         record.args = None
         return True
+
+
+class NoProbes(logging.Filter):
+    """Drops what Django says of `/readyz` answering 503: a monitor asks every few seconds and gets the reasons."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(getattr(record, "request", None), "path", None) != "/readyz"

@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management import call_command, get_commands
+from django.core.management import CommandError, call_command, get_commands
 from django.db import connections
 from hypercorn.asyncio.run import worker_serve
 from hypercorn.config import Config, Sockets
@@ -106,7 +106,10 @@ def serve(sockets: Sockets, *, certificate: Path, key: Path, ready: Callable[[],
 
     def outbound() -> None:
         close_ports()  # inherited: the last mails may take a while, and a new start must find the ports free
-        call_command("outbound")
+        try:
+            call_command("outbound")
+        except CommandError as problem:
+            raise SystemExit(f"The outbound service stopped: {problem}") from None
 
     children = [Child(f"web {number}", web, WEB_GRACE_S) for number in range(1, WEB_PROCESSES + 1)]
     if "outbound" in get_commands():

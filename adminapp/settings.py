@@ -210,7 +210,7 @@ SILENCED_SYSTEM_CHECKS = [
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "adminapp.log.RedactingFilter"}},
+    "filters": {"redact": {"()": "adminapp.log.RedactingFilter"}, "no_probes": {"()": "adminapp.log.NoProbes"}},
     "formatters": {
         "line": {
             "()": "adminapp.log.OneLineFormatter",
@@ -219,14 +219,14 @@ LOGGING = {
         }
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]},
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["no_probes", "redact"]},
         "file": {
             # Reopens the file when logrotate moved it; several processes append whole lines.
             "class": "logging.handlers.WatchedFileHandler",
             "filename": str(DATA_DIR / "logs" / "adminapp.log"),
             "delay": True,
             "formatter": "line",
-            "filters": ["redact"],
+            "filters": ["no_probes", "redact"],
         },
     },
     "root": {"handlers": ["console", "file"], "level": "INFO"},

@@ -3,8 +3,9 @@
 import logging
 
 import pytest
+from django.test import RequestFactory
 
-from adminapp.log import OneLineFormatter, RedactingFilter
+from adminapp.log import NoProbes, OneLineFormatter, RedactingFilter
 
 
 def written(message: str, *args: object) -> str:
@@ -40,3 +41,12 @@ def test_a_traceback_stays_on_one_line() -> None:
     except ValueError as problem:
         record = logging.LogRecord("mail", logging.ERROR, __file__, 1, "failed", (), (type(problem), problem, None))
     assert "\n" not in OneLineFormatter("{message}", style="{").format(record)
+
+
+def test_a_failed_readiness_probe_is_not_logged_and_other_errors_are() -> None:
+    request = RequestFactory().get("/readyz")
+    probe = logging.makeLogRecord({"msg": "Service Unavailable: /readyz", "request": request})
+    other = logging.makeLogRecord({"msg": "Service Unavailable", "request": RequestFactory().get("/status/")})
+    assert not NoProbes().filter(probe)
+    assert NoProbes().filter(other)
+    assert NoProbes().filter(logging.makeLogRecord({"msg": "no request"}))

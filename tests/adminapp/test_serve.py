@@ -141,7 +141,7 @@ def test_the_first_start_sets_everything_up_and_prints_a_link_that_works(
         assert answer.status == 200, path
         assert "immutable" in answer.headers["Cache-Control"], path
 
-    wait_until(lambda: "2 web" in served.http("/readyz").text)
+    wait_until(lambda: "2 web and 1 outbound" in served.http("/readyz").text)
     assert served.stop() == 0
 
     again = start(served.environment)
