@@ -1,12 +1,17 @@
 """What every test may use: a claimed installation, its administrator, and a client that is logged in."""
 
+from collections.abc import Iterator
+
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db.backends.sqlite3.operations import DatabaseOperations
 from django.test import Client
 
 from adminapp.accounts import create_administrator
 from adminapp.models import Claim
+from emailcfg import insert_only
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -36,3 +41,18 @@ def admin_client(admin_user: User) -> Client:
     client = Client()
     client.force_login(admin_user)
     return client
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _tests_may_empty_tables() -> Iterator[None]:
+    """On SQLite a test with transactions is cleaned up by DELETE, which the triggers of insert-only tables refuse."""
+    flush = DatabaseOperations.execute_sql_flush
+
+    def lifted(operations: DatabaseOperations, statements: list[str]) -> None:
+        insert_only.remove(operations.connection)
+        flush(operations, statements)
+        insert_only.install(operations.connection, apps)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "execute_sql_flush", lifted)
+        yield

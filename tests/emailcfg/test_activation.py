@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from emailcfg import activation, revisions, secrets
 from emailcfg.models import Activation, ActiveConfig, AuditEvent, ConfigRevision
 from tests.emailcfg.conftest import write_key_file
-from tests.emailcfg.making import ANA, BEN, a_config, a_revision, activated, no_mail
+from tests.emailcfg.making import ANA, BEN, a_config, a_revision, activated, no_mail, tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -107,7 +107,7 @@ def test_secrets_that_do_not_open_stop_an_activation(key_files: Path) -> None:
 
 def test_altered_content_stops_an_activation() -> None:
     revision = a_revision()
-    ConfigRevision.objects.filter(pk=revision.pk).update(payload={**revision.payload, "general": {}})
+    tamper(revision, payload={**revision.payload, "general": {}})
     with pytest.raises(activation.NotActivatable, match="altered outside"):
         activated(revision)
 
@@ -160,7 +160,7 @@ def test_a_rollback_to_what_can_not_run_any_more_is_refused() -> None:
     first = a_revision()
     activated(first)
     activated(a_revision(a_config(smtp__timeout_s=10)))
-    ConfigRevision.objects.filter(pk=first.pk).update(payload={**first.payload, "general": {}})
+    tamper(first, payload={**first.payload, "general": {}})
     with pytest.raises(activation.NotActivatable):
         activation.rollback(expected_generation=2, actor=ANA)
     assert activation.current().generation == 2

@@ -10,7 +10,7 @@ from django.test import Client
 from emailcfg import activation, revisions, secrets
 from emailcfg.models import Activation, ActiveConfig, AuditEvent, ConfigRevision
 from outbound import auth
-from tests.emailcfg.making import ANA, a_revision, a_test_of, activated
+from tests.emailcfg.making import ANA, a_revision, a_test_of, activated, tamper
 
 Call = Callable[..., Any]
 
@@ -208,7 +208,7 @@ def test_stopping_all_mail_needs_to_be_meant(call: Call) -> None:
 
 def test_what_can_not_run_is_refused_with_its_problems(call: Call) -> None:
     revision = a_revision()
-    ConfigRevision.objects.filter(pk=revision.pk).update(payload={**revision.payload, "general": {}})
+    tamper(revision, payload={**revision.payload, "general": {}})
     answer = call("post", f"/config/revisions/{revision.number}/activate", {"expected_generation": 0})
     assert (answer.status_code, answer.json()["code"]) == (409, "not_activatable")
     assert "altered" in answer.json()["problems"][0]

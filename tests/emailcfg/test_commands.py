@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from emailcfg import activation, revisions, rotation, secrets
 from emailcfg.models import AuditEvent, ConfigRevision, Secret
 from tests.emailcfg.conftest import write_key_file
-from tests.emailcfg.making import a_config, a_revision, activated, no_mail
+from tests.emailcfg.making import a_config, a_revision, activated, no_mail, tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -240,7 +240,7 @@ def test_the_doctor_names_what_is_wrong(key_files: Path) -> None:
 def test_the_doctor_finds_altered_revisions() -> None:
     revision = a_revision()
     a_revision(a_config(smtp__timeout_s=10))
-    ConfigRevision.objects.filter(pk=revision.pk).update(payload={**revision.payload, "general": {}})
+    tamper(revision, payload={**revision.payload, "general": {}})
     checks, text = doctor()
     assert not checks["revisions"]
     assert f"the first is r{revision.number}" in text

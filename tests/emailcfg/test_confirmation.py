@@ -7,7 +7,7 @@ import pytest
 from emailcfg import activation, confirmation, revisions
 from emailcfg.confirmation import Watch
 from emailcfg.models import Activation, ActiveConfig, AuditEvent, ConfigRevision
-from tests.emailcfg.making import ANA, BEN, a_process, a_revision, activated
+from tests.emailcfg.making import ANA, BEN, a_process, a_revision, activated, tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -128,7 +128,7 @@ def test_an_unconfirmed_revision_never_becomes_the_fallback(pending: activation.
 def test_a_fallback_that_can_not_run_pauses_sending_instead_of_swapping(pending: activation.Activated) -> None:
     first = ConfigRevision.objects.last()
     assert first is not None
-    ConfigRevision.objects.filter(pk=first.pk).update(payload={**first.payload, "general": {}})
+    tamper(first, payload={**first.payload, "general": {}})
     expire()
     assert not Watch().tick()
     active = activation.current()
@@ -149,7 +149,7 @@ def test_the_first_activation_has_nothing_to_return_to() -> None:
 def test_a_broken_running_revision_can_not_be_the_fallback() -> None:
     first = a_revision()
     activated(first)
-    ConfigRevision.objects.filter(pk=first.pk).update(payload={**first.payload, "general": {}})
+    tamper(first, payload={**first.payload, "general": {}})
     with pytest.raises(activation.NoFallback, match="can't run any more"):
         activated(a_revision(smtp__timeout_s=10), confirm_within_s=300)
 

@@ -6,7 +6,7 @@ import pytest
 
 from emailcfg import activation, confirmation, history
 from emailcfg.models import Activation, ConfigRevision
-from tests.emailcfg.making import ANA, a_config, a_revision, a_test_of, activated
+from tests.emailcfg.making import ANA, a_config, a_revision, a_test_of, activated, tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -87,7 +87,7 @@ def activations_at(*hours: int) -> list[ConfigRevision]:
     for hour in hours:
         revision = a_revision(smtp__timeout_s=hour + 1)
         activated(revision)
-        Activation.objects.filter(revision=revision).update(at=at(hour))
+        tamper(Activation.objects.get(revision=revision), at=at(hour))
         made.append(revision)
     return made
 

@@ -10,7 +10,7 @@ from emailcfg import activation, ports
 from emailcfg.models import ConfigRevision
 from emailcfg.preflight import Preflight, preflight
 from tests.emailcfg.conftest import write_key_file
-from tests.emailcfg.making import a_config, a_process, a_revision, a_test_of, activated, no_mail
+from tests.emailcfg.making import a_config, a_process, a_revision, a_test_of, activated, no_mail, tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -65,7 +65,7 @@ def test_stopping_suppressing_and_diverting_are_warnings() -> None:
 
 def test_what_can_not_run_is_hard(key_files: Path) -> None:
     altered = a_revision()
-    ConfigRevision.objects.filter(pk=altered.pk).update(payload={**altered.payload, "general": {}})
+    tamper(altered, payload={**altered.payload, "general": {}})
     altered.refresh_from_db()
     assert codes(altered) == {"revision_unreadable": "hard"}
     assert look(altered).changes is None
@@ -77,7 +77,7 @@ def test_what_can_not_run_is_hard(key_files: Path) -> None:
 def test_a_running_revision_that_can_not_be_read_does_not_hide_the_rest() -> None:
     first = a_revision()
     activated(first)
-    ConfigRevision.objects.filter(pk=first.pk).update(payload={**first.payload, "general": {}})
+    tamper(first, payload={**first.payload, "general": {}})
     seen = look(a_revision(smtp__timeout_s=10))
     assert seen.changes is None
     assert not seen.can_return

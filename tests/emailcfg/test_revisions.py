@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from emailcfg import activation, revisions, schema_migrations, secrets
 from emailcfg.models import AuditEvent, ConfigRevision, Secret
-from tests.emailcfg.making import ANA, BEN, a_config, a_revision, activated, no_mail
+from tests.emailcfg.making import ANA, BEN, a_config, a_revision, activated, no_mail, tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -127,7 +127,7 @@ def test_saving_on_a_base_that_was_deleted_meanwhile_says_so() -> None:
 
 def test_altered_bytes_are_noticed_and_never_used() -> None:
     revision = a_revision()
-    ConfigRevision.objects.filter(pk=revision.pk).update(payload={**revision.payload, "delivery": {"selected": None}})
+    tamper(revision, payload={**revision.payload, "delivery": {"selected": None}})
     with pytest.raises(revisions.RevisionUnreadable, match="altered outside"):
         revisions.read(revisions.get(revision.number))
 

@@ -12,7 +12,7 @@ from emailcfg.encryption import SecretMisdirected, SecretUndecryptable
 from emailcfg.models import ConfigRevision, Secret
 from emailcfg.schema import StoredSecret
 from tests.emailcfg.conftest import write_key_file
-from tests.emailcfg.making import ANA, a_config, a_revision
+from tests.emailcfg.making import ANA, a_config, a_revision, tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 def altered(revision: ConfigRevision, **smtp: object) -> ConfigRevision:
     """The revision after somebody with write access to the database changed its payload and hash."""
     payload = {**revision.payload, "smtp": {**revision.payload["smtp"], **smtp}}
-    ConfigRevision.objects.filter(pk=revision.pk).update(payload=payload, content_hash=secrets.content_hash(payload))
+    tamper(revision, payload=payload, content_hash=secrets.content_hash(payload))
     return revisions.get(revision.number)
 
 

@@ -9,7 +9,7 @@ from django.test import Client
 
 from emailcfg import activation, ports
 from emailcfg.models import Activation, ActiveConfig, ConfigRevision
-from tests.emailcfg.making import a_process, a_revision, a_test_of, activated, no_mail
+from tests.emailcfg.making import a_process, a_revision, a_test_of, activated, no_mail, tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -66,7 +66,7 @@ def test_stopping_all_mail_needs_a_tick_of_its_own(admin_client: Client) -> None
 
 def test_what_can_not_run_offers_no_button(admin_client: Client) -> None:
     revision = a_revision()
-    ConfigRevision.objects.filter(pk=revision.pk).update(payload={**revision.payload, "general": {}})
+    tamper(revision, payload={**revision.payload, "general": {}})
     page = text(admin_client.get(address(revision)))
     assert "altered outside" in page
     assert 'name="expected_generation"' not in page

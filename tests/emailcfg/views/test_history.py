@@ -7,7 +7,7 @@ from django.test import Client
 
 from emailcfg import revisions
 from emailcfg.models import ConfigRevision
-from tests.emailcfg.making import BEN, a_config, a_revision, a_test_of, activated
+from tests.emailcfg.making import BEN, a_config, a_revision, a_test_of, activated, tamper
 from tests.emailcfg.test_history import activations_at, many
 
 pytestmark = pytest.mark.django_db
@@ -101,7 +101,7 @@ def test_a_revision_shows_all_values_and_of_secrets_only_that_they_are_set(admin
 
 def test_a_revision_that_can_not_be_read_says_why(admin_client: Client) -> None:
     first, second = a_revision(), a_revision(smtp__timeout_s=10)
-    ConfigRevision.objects.filter(pk=first.pk).update(payload={**first.payload, "smtp": {}})
+    tamper(first, payload={**first.payload, "smtp": {}})
     assert "altered outside this program" in body(admin_client, f"/configuration/revisions/{first.number}/")
     page = body(admin_client, f"/configuration/revisions/{first.number}/diff/{second.number}/")
     assert "altered outside this program" in page
