@@ -6,7 +6,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from django.db.backends.sqlite3.operations import DatabaseOperations
+from django.db.backends.base.operations import BaseDatabaseOperations
 from django.test import Client
 
 from adminapp.accounts import create_administrator
@@ -46,13 +46,13 @@ def admin_client(admin_user: User) -> Client:
 @pytest.fixture(autouse=True, scope="session")
 def _tests_may_empty_tables() -> Iterator[None]:
     """On SQLite a test with transactions is cleaned up by DELETE, which the triggers of insert-only tables refuse."""
-    flush = DatabaseOperations.execute_sql_flush
+    flush = BaseDatabaseOperations.execute_sql_flush
 
-    def lifted(operations: DatabaseOperations, statements: list[str]) -> None:
+    def lifted(operations: BaseDatabaseOperations, statements: list[str]) -> None:
         insert_only.remove(operations.connection)
         flush(operations, statements)
         insert_only.install(operations.connection, apps)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DatabaseOperations, "execute_sql_flush", lifted)
+        patch.setattr(BaseDatabaseOperations, "execute_sql_flush", lifted)
         yield
