@@ -1,0 +1,100 @@
+"""A Django mail backend that hands mail to the outbound email service: one setting in the product that sends.
+
+    EMAIL_BACKEND = "outbound.backend.EmailBackend"
+    OUTBOUND_URL = "https://mail.internal:8443"
+    OUTBOUND_TOKEN = "aat_..."
+
+It needs this file and client.py. The service decides the sender: `from_email` is not used. A mail is queued durably
+when `send_messages` returns; how its delivery went stands in the service's log."""
+
+import base64
+import email.message
+import email.policy
+from collections.abc import Sequence
+from email.utils import parseaddr
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.core.mail.backends.base import BaseEmailBackend
+
+from outbound.client import Client, ServiceError, ServiceUnavailable
+
+_OWN_HEADERS = frozenset(("from", "to", "cc", "bcc", "subject", "date", "message-id", "reply-to", "sender"))
+
+
+class EmailBackend(BaseEmailBackend):
+    """Raises outbound.client.ServiceError or ServiceUnavailable, unless `fail_silently`."""
+
+    def __init__(self, fail_silently: bool = False, **options: Any) -> None:
+        super().__init__(fail_silently=fail_silently)
+        self._client: Client | None = None
+
+    def open(self) -> bool:
+        """Makes the client; it connects with the first mail. True when there was none."""
+        if self._client is not None:
+            return False
+        theirs: Any = settings  # of the product that sends, not of this program
+        self._client = Client(theirs.OUTBOUND_URL, token=theirs.OUTBOUND_TOKEN)
+        return True
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._client = None
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        """How many mails were accepted: all of them, or, silently failing, none."""
+        wanted = [message for message in email_messages if message.recipients()]
+        if not wanted:
+            return 0
+        opened = self.open()
+        assert self._client is not None  # noqa: S101 - just opened
+        try:
+            return len(self._client.send_many([as_request(message) for message in wanted]))
+        except (ServiceError, ServiceUnavailable):
+            if not self.fail_silently:
+                raise
+            return 0
+        finally:
+            if opened:
+                self.close()
+
+
+def as_request(message: EmailMessage) -> dict[str, Any]:
+    """The mail in the form of the API's POST /messages."""
+    request: dict[str, Any] = {
+        "to": [_recipient(one) for one in message.to],
+        "cc": [_recipient(one) for one in message.cc],
+        "bcc": [_recipient(one) for one in message.bcc],
+        "subject": " ".join(str(message.subject).split()),
+        "attachments": [_attachment(one) for one in message.attachments],
+        "headers": {
+            name: str(value) for name, value in message.extra_headers.items() if name.lower() not in _OWN_HEADERS
+        },
+    }
+    request["html" if message.content_subtype == "html" else "text"] = str(message.body)
+    if isinstance(message, EmailMultiAlternatives):
+        for content, mimetype in message.alternatives:
+            if mimetype == "text/html":
+                request["html"] = str(content)
+    return request
+
+
+def _recipient(written: str) -> dict[str, str]:
+    name, address = parseaddr(written)
+    return {"email": address or written, "name": name}
+
+
+def _attachment(given: Any) -> dict[str, str]:
+    if isinstance(given, email.message.Message):
+        content = given.get_payload(decode=True)
+        raw = content if isinstance(content, bytes) else given.as_bytes(policy=email.policy.SMTP)
+        return _file(given.get_filename() or "attachment", raw, given.get_content_type())
+    filename, content, mimetype = given
+    raw = content.encode() if isinstance(content, str) else bytes(content)
+    return _file(filename or "attachment", raw, mimetype or "application/octet-stream")
+
+
+def _file(filename: str, content: bytes, content_type: str) -> dict[str, str]:
+    return {"filename": filename, "content_type": content_type, "content": base64.b64encode(content).decode("ascii")}

@@ -1,0 +1,138 @@
+"""The client and the Django mail backend, against the real API over HTTP."""
+
+import http.client
+import time
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
+from pytest_django.live_server_helper import LiveServer
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from outbound import auth
+from outbound.client import Client, ServiceError, ServiceUnavailable
+from outbound.models import Message, MessageBody, Recipient
+from tests.outbound.making import ANA, a_config, activate
+
+MAIL = {"to": ["bob@example.com"], "subject": "Hello", "text": "Good morning."}
+
+
+@pytest.fixture
+def token(transactional_db: None, claimed: object) -> str:
+    activate(a_config())
+    return auth.create(name="product", scopes=["messages:send"], actor=ANA)
+
+
+@pytest.fixture
+def client_of_service(live_server: LiveServer, token: str) -> Iterator[Client]:
+    client = Client(live_server.url, token=token)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def server() -> Iterator[HTTPServer]:
+    with HTTPServer(host="127.0.0.1", port=0) as server:
+        yield server
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_and_a_batch_are_accepted(client_of_service: Client) -> None:
+    one = client_of_service.send(MAIL)
+    assert Message.objects.get(pk=int(one.id)).message_id == one.message_id
+    many = client_of_service.send_many([MAIL] * 1200)
+    assert len({accepted.id for accepted in many}) == 1200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_names_its_fields(client_of_service: Client) -> None:
+    with pytest.raises(ServiceError) as caught:
+        client_of_service.send({**MAIL, "to": ["nobody"]})
+    assert caught.value.status == 400
+    assert list(caught.value.errors) == ["0.to.0.email"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_answer_is_asked_for_again_and_nothing_is_accepted_twice(
+    client_of_service: Client, monkeypatch: pytest.MonkeyPatch, no_waiting: None
+) -> None:
+    real = http.client.HTTPConnection.getresponse
+    lost = mock.Mock(side_effect=[True, False])
+
+    def getresponse(self: http.client.HTTPConnection) -> Any:
+        response = real(self)
+        if lost():
+            response.read()
+            raise ConnectionResetError("lost on the way")
+        return response
+
+    monkeypatch.setattr(http.client.HTTPConnection, "getresponse", getresponse)
+    accepted = client_of_service.send(MAIL)
+    assert Message.objects.get().pk == int(accepted.id)
+
+
+def test_not_now_is_repeated_with_the_same_key_and_then_given_up(server: HTTPServer, no_waiting: None) -> None:
+    keys: list[str] = []
+
+    def not_now(request: Request) -> Response:
+        keys.append(request.get_json()[0]["idempotency_key"])
+        return Response('{"code": "disk_nearly_full", "detail": "Full."}', 503, {"Retry-After": "1"})
+
+    server.expect_request("/api/v1/messages").respond_with_handler(not_now)
+    with pytest.raises(ServiceUnavailable, match="Full"):
+        Client(server.url_for(""), token="aat_x").send(MAIL)
+    assert len(keys) == 4
+    assert len(set(keys)) == 1
+
+
+def test_a_service_that_is_down_is_told_after_all_tries(no_waiting: None) -> None:
+    with pytest.raises(ServiceUnavailable) as caught:
+        Client("http://127.0.0.1:1", token="aat_x").send(MAIL)
+    assert caught.value.messages[0]["idempotency_key"]
+
+
+@pytest.mark.parametrize("url", ["mail.internal", "ftp://mail.internal", "https://"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        Client(url, token="aat_x")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_django_program_sends_by_one_setting(live_server: LiveServer, token: str, settings: Any) -> None:
+    settings.OUTBOUND_URL, settings.OUTBOUND_TOKEN = live_server.url, token
+    connection = get_connection("outbound.backend.EmailBackend")
+    rich = EmailMultiAlternatives(
+        "Hello", "Good morning.", "ignored@example.com", ["Bob Ross <bob@example.com>"], bcc=["carol@example.com"]
+    )
+    rich.attach_alternative("<p>Good morning.</p>", "text/html")
+    rich.attach("notes.txt", "some text", "text/plain")
+    plain = EmailMessage("Plain", "Text.", None, ["dave@example.com"], headers={"X-Campaign": "spring"})
+    nobody = EmailMessage("Nobody", "Text.", None, [])
+    assert connection.send_messages([rich, plain, nobody]) == 2
+    assert sorted(Recipient.objects.values_list("address", flat=True)) == [
+        "bob@example.com",
+        "carol@example.com",
+        "dave@example.com",
+    ]
+    contents = [bytes(body.content) for body in MessageBody.objects.order_by("pk")]
+    for expected in (b"Bob Ross <bob@example.com>", b"text/html", b"notes.txt", b"From: Acme <no-reply@acme.example>"):
+        assert expected in contents[0]
+    assert b"carol@example.com" not in contents[0]
+    assert b"X-Campaign: spring" in contents[1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_failing_silently_is_up_to_the_program(live_server: LiveServer, token: str, settings: Any) -> None:
+    settings.OUTBOUND_URL, settings.OUTBOUND_TOKEN = live_server.url, "aat_wrong"
+    mail = EmailMessage("Hello", "Text.", None, ["bob@example.com"])
+    assert get_connection("outbound.backend.EmailBackend", fail_silently=True).send_messages([mail]) == 0
+    with pytest.raises(ServiceError):
+        get_connection("outbound.backend.EmailBackend").send_messages([mail])
