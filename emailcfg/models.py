@@ -162,6 +162,7 @@ class TestSend(models.Model):
     message_id = models.CharField(max_length=300, blank=True)
     receipt_code_hash = models.CharField(max_length=64, blank=True)
     receipt_token_hash = models.CharField(max_length=64, blank=True, db_index=True)
+    code_tries = models.PositiveSmallIntegerField(default=0)  # receipt codes entered, right or wrong
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     actor_name = models.CharField(max_length=254)
     started_at = models.DateTimeField(auto_now_add=True)

@@ -29,10 +29,9 @@ class Tested:
 
 
 def latest(content_hash: str) -> Tested | None:
-    """The newest test of this content that ended, or None."""
-    test = (
-        TestSend.objects.filter(content_hash=content_hash, state__in=list(_VERDICTS)).exclude(finished_at=None).first()
-    )
+    """The newest test of this content that ended, or None. A health check is no test: it proves the login alone."""
+    ended = TestSend.objects.filter(content_hash=content_hash, state__in=list(_VERDICTS)).exclude(finished_at=None)
+    test = ended.exclude(source=TestSend.Source.HEALTH).first()
     if test is None or test.finished_at is None:
         return None
     tone, icon, words = _VERDICTS[TestSend.State(test.state)]

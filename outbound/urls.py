@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from outbound.views import mail_frame, messages, test_send, tokens
+from outbound.views import fix, mail_frame, messages, test_send, tokens
 
 urlpatterns = [
     path("configuration/email/test/", test_send.from_form, name="test-form"),
     path("configuration/revisions/<int:number>/test/", test_send.from_revision, name="test-revision"),
     path("configuration/tests/<int:pk>/", test_send.progress, name="test-progress"),
     path("configuration/tests/<int:pk>/received/", test_send.received, name="test-received"),
+    path("configuration/tests/<int:pk>/fix/", fix.apply, name="test-fix"),
     path("received/<str:token>/", test_send.receipt, name="receipt"),
     path("messages/", messages.index, name="messages"),
     path("messages/retry/", messages.retry_group, name="messages-retry"),

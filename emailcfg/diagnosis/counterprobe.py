@@ -25,7 +25,7 @@ from emailcfg.schema import Region, Security, SendGrid, Smtp
 MAX_PROBES = 8
 _USABLE_LOGINS = {"PLAIN", "LOGIN"}
 # The usual ports in the order in which they are offered; RFC 8314 prefers TLS from the start.
-_USUAL: tuple[tuple[int, Security], ...] = (
+USUAL: tuple[tuple[int, Security], ...] = (
     (465, "tls"),
     (587, "starttls"),
     (2465, "tls"),
@@ -73,7 +73,7 @@ def find_alternatives(
     ehlo_name: str = "",
     certificate_names: Sequence[str] = (),
     trust_file: str | None = None,
-    usual: Sequence[tuple[int, Security]] = _USUAL,
+    usual: Sequence[tuple[int, Security]] = USUAL,
     each_s: float = 4.0,
     total_s: float = 8.0,
 ) -> list[Alternative]:

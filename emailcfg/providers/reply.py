@@ -1,6 +1,7 @@
 """What servers say, treated as data: decoded, escaped, cut short, and freed of every secret that was sent."""
 
 import base64
+import quopri
 import re
 from urllib.parse import quote, quote_plus
 
@@ -8,11 +9,13 @@ MAX_TEXT = 1024  # characters of a server's words that are kept
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
 _REMOVED = "[removed]"
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class Redactor:
     """Replaces secrets in a text, in each form in which a server could echo them: plain, base64, the base64
-    of SASL PLAIN's `\\0user\\0password` (RFC 4616), and URL-encoded. Its repr shows nothing."""
+    of SASL PLAIN's `\\0user\\0password` (RFC 4616) or of `user:password`, URL-encoded, quoted-printable and in
+    hexadecimal. Its repr shows nothing."""
 
     __slots__ = ("_forms", "_pattern")
 
@@ -20,9 +23,12 @@ class Redactor:
         forms: set[str] = set()
         for secret in filter(None, secrets):
             encoded = [secret.encode(), f"\0{user}\0{secret}".encode(), f"{user}\0{user}\0{secret}".encode()]
+            encoded.append(f"{user}:{secret}".encode())
             base64s = [base64.b64encode(raw).decode() for raw in encoded]
             forms |= {secret, escaped(secret), quote(secret, safe=""), quote(secret), quote_plus(secret)}
+            base64s += [text.translate(_URL_SAFE) for text in base64s]
             forms |= {*base64s, *(text.rstrip("=") for text in base64s)}
+            forms |= {quopri.encodestring(secret.encode(), quotetabs=True).decode(), secret.encode().hex()}
         ordered = sorted(forms, key=len, reverse=True)
         self._forms = tuple(form.lower() for form in ordered)
         self._pattern = re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE) if ordered else None

@@ -3,6 +3,7 @@
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import trigger_client_event
@@ -17,7 +18,8 @@ from emailcfg.requests import actor_of
 from emailcfg.schema_migrations import NewerSchema
 from emailcfg.views.fields import TITLES
 from emailcfg.views.pane import state_response, store_posted
-from outbound import testsend
+from outbound import receipts, testrun, testsend, transcript
+from outbound.receipts import ReceiptRefused
 from outbound.testsend import Plan, TestRefused
 
 
@@ -41,7 +43,7 @@ def from_form(request: HttpRequest) -> HttpResponse:
     base = view.editing.base if unchanged else None
     is_active = base is not None and base.number == activation.current().revision_id
     source = TestSend.Source.FORM if base is None else _source(is_active)
-    response.content += _start(request, Plan(config, source, base, *_asked(request))).content
+    response.content += _start(request, Plan(config, source, base, *_asked(request)), on_form=True).content
     return response
 
 
@@ -64,25 +66,39 @@ def _asked(request: HttpRequest) -> tuple[str, str, bool]:
     return request.POST.get("to", "").strip(), request.POST.get("kind", "test"), "dry_run" in request.POST
 
 
-def _start(request: HttpRequest, plan: Plan) -> HttpResponse:
+def _start(request: HttpRequest, plan: Plan, *, on_form: bool = False) -> HttpResponse:
     try:
         if not plan.to:
             raise rules.Refused("Enter the address the test goes to.")
         rules.address(plan.to)
-        prepared = testsend.prepare(plan, actor_of(request))
+        prepared = testsend.prepare_once(plan, actor_of(request))
     except (rules.Refused, TestRefused, SecretUnavailable) as error:
         return _refused(request, str(error))
-    testsend.start(prepared)
-    return _shown(request, prepared.test)
+    if isinstance(prepared, TestSend):
+        return _shown(request, prepared, on_form=on_form)
+    testrun.start(prepared)
+    return _shown(request, prepared.test, on_form=on_form)
 
 
 def _refused(request: HttpRequest, sentence: str) -> HttpResponse:
     return render(request, "outbound/test_refused.html", {"sentence": sentence})
 
 
-def _shown(request: HttpRequest, test: TestSend, **extra: object) -> HttpResponse:
-    response = render(request, "outbound/test_run.html", {"test": test, "ladder": test.steps, **extra})
+def _shown(request: HttpRequest, test: TestSend, *, on_form: bool | None = None, **extra: object) -> HttpResponse:
+    context = {
+        "test": test,
+        "ladder": test.steps,
+        "waited_s": int((timezone.now() - test.beat_at).total_seconds()),
+        "transcript": transcript.text(test),
+        "on_form": request.GET.get("on") == "form" if on_form is None else on_form,
+        "receipt_expired": receipts.expired(test),
+        **extra,
+    }
+    if not request.htmx:  # type: ignore[attr-defined]
+        return render(request, "outbound/test_page.html", context)
+    response = render(request, "outbound/test_run.html", context)
     if test.state != TestSend.State.RUNNING:
+        trigger_client_event(response, "announce", {"text": test.steps["summary"] if test.steps else test.state})
         trigger_client_event(response, "test-ended")
         trigger_client_event(response, "omnibar:refresh")
     return response
@@ -90,19 +106,20 @@ def _shown(request: HttpRequest, test: TestSend, **extra: object) -> HttpRespons
 
 @require_GET
 def progress(request: HttpRequest, pk: int) -> HttpResponse:
-    """The test as it stands; the page asks again while it runs."""
-    return _shown(request, testsend.settle_silent(get_object_or_404(TestSend, pk=pk)))
+    """The test as it stands; the page asks again while it runs. Opened by its address it is a page of its own."""
+    return _shown(request, testrun.settle_silent(get_object_or_404(TestSend, pk=pk)))
 
 
 @require_POST
 def received(request: HttpRequest, pk: int) -> HttpResponse:
     """Takes the code that the test mail carries: *accepted* becomes *received*."""
     test = get_object_or_404(TestSend, pk=pk)
-    if not testsend.code_matches(test, request.POST.get("code", "")):
-        return _shown(request, test, code_error="This is not the code of this test mail. It has eight letters.")
-    if testsend.receive(test):
-        audit.record("test.received", actor=actor_of(request), subject=f"test {test.pk}")
+    try:
+        receipts.enter_code(test, request.POST.get("code", ""))
+    except ReceiptRefused as error:
+        return _shown(request, test, code_error=str(error))
     test.refresh_from_db()
+    audit.record("test.received", actor=actor_of(request), subject=f"test {test.pk}")
     return _shown(request, test)
 
 
@@ -111,9 +128,9 @@ def received(request: HttpRequest, pk: int) -> HttpResponse:
 def receipt(request: HttpRequest, token: str) -> HttpResponse:
     """The page behind the link of a test mail. Opening it changes nothing (mail scanners open links); the button
     on it does, once."""
-    test = get_object_or_404(TestSend, receipt_token_hash=testsend.token_hash(token))
-    if request.method == "POST" and testsend.receive(test):
+    test = get_object_or_404(TestSend, receipt_token_hash=receipts.token_hash(token))
+    if request.method == "POST" and receipts.receive(test):
         actor = Actor(name="link in the test mail", address=str(request.META.get("REMOTE_ADDR", "")))
         audit.record("test.received", actor=actor, subject=f"test {test.pk}")
         test.refresh_from_db()
-    return render(request, "outbound/receipt.html", {"test": test})
+    return render(request, "outbound/receipt.html", {"test": test, "receipt_expired": receipts.expired(test)})

@@ -18,6 +18,30 @@
     else if (event.detail.shouldSwap) shown = text;
   });
 
+  // Copies the text of another element; without a secure context the old way still works.
+  const copy = async (text) => {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  };
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    const source = button && document.getElementById(button.dataset.copy);
+    if (!source) return;
+    try {
+      await copy(source.textContent);
+      announce("Copied.");
+      button.dataset.copied = "true";
+      setTimeout(() => delete button.dataset.copied, 2000);
+    } catch {
+      source.hidden = false; // the browser does not let us: show the text to be copied by hand
+    }
+  });
+
   // A dialog that arrives opens itself; its Cancel button, Escape and a click beside it close it.
   document.addEventListener("htmx:afterSwap", (event) => {
     const dialog = event.detail.target.querySelector?.("dialog[data-open]");

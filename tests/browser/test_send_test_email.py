@@ -1,15 +1,19 @@
 """Send test email, from the form to a real server and back as a receipt."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
 from emailcfg.models import TestSend
 from emailcfg.network import NetworkPolicy
+from outbound import remedies
 from tests.browser.test_pane import fill
 from tests.servers.certificates import TestAuthority
+from tests.servers.scripted import ScriptedSmtp
 from tests.servers.smtp import SmtpServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -50,3 +54,69 @@ def test_a_wrong_password_is_explained_and_the_right_one_sends(
     page.get_by_role("button", name="I got it").click()
     page.locator(".run-received").wait_for()
     assert TestSend.objects.filter(state="received").count() == 1
+
+
+def test_a_wrong_port_is_fixed_by_a_button_and_the_test_goes_green(
+    admin_page: Page,
+    smtp_server: Callable[..., SmtpServer],
+    authority: TestAuthority,
+    closed_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = smtp_server(security="tls", users={"ana": "right horse"})
+    monkeypatch.setattr(remedies, "USUAL", ((server.port, "tls"),))
+    page = admin_page
+    page.goto("/configuration/email/")
+    fill(page, "Sender address", "no-reply@acme.example")
+    with page.expect_response("**/draft/"):
+        page.get_by_role("switch", name="SMTP on").check()
+    fill(page, "Host", "127.0.0.1")
+    fill(page, "Port", str(closed_port))
+    page.get_by_text("Advanced: CA").click()
+    fill(page, "CA certificate", authority.pem)
+    fill(page, "User name", "ana")
+    fill(page, "Password", "right horse")
+    page.get_by_label("To", exact=True).fill("ben@acme.example")
+    page.get_by_role("button", name="Send test email").click()
+    expect(page.locator(".rung-failed")).to_contain_text("nothing answers on port")
+    page.get_by_role("button", name="Fix my form").click()
+    expect(page.get_by_label("Port", exact=True)).to_have_value(str(server.port))
+    expect(page.get_by_label("Security", exact=True)).to_have_value("tls")
+    assert not server.login_attempts  # the probes leave the password at home
+    assert [violation["id"] for violation in Axe().run(page).response["violations"]] == []
+    page.get_by_role("button", name="Test again").click()
+    page.get_by_text("Accepted by").wait_for()
+    assert server.wait_for(1)[0].login == "ana"
+    assert [violation["id"] for violation in Axe().run(page).response["violations"]] == []
+
+
+def test_the_ladder_fills_while_the_server_is_slow_and_a_double_click_starts_one_test(
+    admin_page: Page, scripted_smtp: Callable[..., ScriptedSmtp]
+) -> None:
+    go_on = threading.Event()
+    server = scripted_smtp(on_command=lambda line: None if not line.startswith("RCPT") else _wait(go_on))
+    page = admin_page
+    page.goto("/configuration/email/")
+    fill(page, "Sender address", "no-reply@acme.example")
+    with page.expect_response("**/draft/"):
+        page.get_by_role("switch", name="SMTP on").check()
+    fill(page, "Host", "127.0.0.1")
+    fill(page, "Port", str(server.port))
+    page.get_by_label("Security", exact=True).select_option("none")
+    page.get_by_label("To", exact=True).fill("ben@acme.example")
+    page.get_by_role("button", name="Send test email").dblclick()
+    expect(page.locator(".rung-running")).to_contain_text("waiting for the answer to the recipient")
+    page.locator("#test-run details").nth(1).locator("summary").click()
+    expect(page.locator(".rung-running .rung-ms")).to_contain_text("s")  # the seconds it has waited
+    expect(page.locator("#test-run details[open]")).to_have_count(1)  # what was opened stays open
+    go_on.set()
+    page.get_by_text("Accepted by").wait_for()
+    assert TestSend.objects.count() == 1
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy the whole test").click()
+    expect(page.locator("[data-copied]")).to_have_count(1)
+    assert "Recipient" in page.evaluate("navigator.clipboard.readText()")
+
+
+def _wait(event: threading.Event) -> None:
+    assert event.wait(10)

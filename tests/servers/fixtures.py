@@ -1,5 +1,6 @@
 """The servers as pytest fixtures. Each test gets its own; the certificate authority serves the whole run."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -55,3 +56,11 @@ def sendgrid_server(http_server_of_the_run: HTTPServer) -> Iterator[SendGridServ
     """A SendGrid of this test alone; set SENDGRID_API_URL to its `url`."""
     yield SendGridServer(http_server_of_the_run)
     http_server_of_the_run.clear()
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that refuses connections and that nobody else gets while the test runs."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # bound without listening
+        yield bound.getsockname()[1]

@@ -114,5 +114,6 @@ def test_the_json_has_one_step_for_each_rung_with_a_verdict_or_null() -> None:
         "ms": 2.0,
         "detail": "resolve went well",
         "words": "",
+        "facts": {},
         "finding": None,
     }

@@ -1,0 +1,51 @@
+"""After a failed test: which small change of the configuration would have worked, and what to change exactly."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from emailcfg.diagnosis import counterprobe
+from emailcfg.diagnosis.counterprobe import Alternative
+from emailcfg.providers.base import Failure
+from emailcfg.providers.sendgrid import BASE_URLS
+from emailcfg.schema import EmailConfig, Security
+from outbound.transport import own_name
+
+USUAL: Sequence[tuple[int, Security]] = counterprobe.USUAL
+REGIONS: Mapping[str, str] = BASE_URLS
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """An alternative that was proven to work further, and `holds_for`: the values of the form it was found for."""
+
+    alternative: Alternative
+    holds_for: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.alternative.as_json(), "holds_for": dict(self.holds_for)}
+
+
+def find(config: EmailConfig, failure: Failure, *, learnt: Mapping[str, object]) -> list[Remedy]:
+    """What would work in place of `config`, the smallest change first; [] when nothing was found. Takes at most
+    about ten seconds. Secrets must be resolved; SMTP's password is not used."""
+    trust_file = str(settings.SSL_CERT_FILE) if settings.SSL_CERT_FILE else None
+    if config.provider == "sendgrid":
+        if settings.SENDGRID_API_URL and REGIONS is BASE_URLS:
+            return []  # the operator's own address has no other region
+        found = counterprobe.other_region(config.sendgrid, failure, base_urls=REGIONS, trust_file=trust_file)
+        return [Remedy(found, {})] if found else []
+    certificate = learnt.get("certificate")
+    names = certificate.get("names") if isinstance(certificate, Mapping) else None
+    alternatives = counterprobe.find_alternatives(
+        config.smtp,
+        failure,
+        policy=settings.NETWORK_POLICY,
+        ehlo_name=own_name(),
+        certificate_names=names if isinstance(names, list) else (),
+        trust_file=trust_file,
+        usual=USUAL,
+    )
+    return [Remedy(one, {"smtp.host": config.smtp.host}) for one in alternatives]

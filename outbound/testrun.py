@@ -1,0 +1,173 @@
+"""Running a prepared test: each step is written to its row as it ends, then comes why it failed and what would help."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+from pydantic import SecretStr
+
+from emailcfg import secrets
+from emailcfg.diagnosis.explain import Context, Explanation, explain
+from emailcfg.diagnosis.facts import secret_shape
+from emailcfg.diagnosis.ladder import Ladder, climb
+from emailcfg.models import TestSend
+from emailcfg.providers.base import Failure, Mail, Result, SessionError, Step
+from outbound import remedies
+from outbound.remedies import Remedy
+from outbound.testsend import DEADLINE_S, Prepared
+from outbound.transport import own_name
+
+logger = logging.getLogger(__name__)
+
+PROBING = "Trying other ports and encryptions of the same server…"
+PROBING_REGION = "Asking SendGrid's other region about the key…"
+_SILENT_S = 45.0  # beyond the two deadlines of a test (opening, and the mail): the search for what would help
+_SECRET_OF = {"smtp": "smtp.password", "sendgrid": "sendgrid.api_key"}
+
+_runners = ThreadPoolExecutor(max_workers=4, thread_name_prefix="testsend")
+
+
+def start(prepared: Prepared) -> None:
+    """Runs the test in the background."""
+    _runners.submit(_run_and_release, prepared).add_done_callback(_report)
+
+
+def _run_and_release(prepared: Prepared) -> None:
+    try:
+        run(prepared)
+    finally:
+        connection.close()
+
+
+def _report(done: Future[None]) -> None:
+    error = done.exception()
+    if error is not None:  # the row stays "running" and is told to be interrupted when it stays silent
+        logger.error("A test send ended without an outcome.", exc_info=error)
+
+
+def run(prepared: Prepared, observer: Callable[[Ladder], None] = lambda ladder: None) -> TestSend:
+    """Runs the test to its end and returns its row; `observer` receives the ladder after each step."""
+    return _Run(prepared, observer).run()
+
+
+class _Run:
+    """One test while it runs."""
+
+    def __init__(self, prepared: Prepared, observer: Callable[[Ladder], None]) -> None:
+        self.test = prepared.test
+        self.plan = prepared.plan
+        self.composed = prepared.composed
+        self.session = prepared.session
+        self.observer = observer
+        self.steps: list[Step] = []
+
+    def run(self) -> TestSend:
+        failure: Failure | None = None
+        try:
+            self.session.open(self._step)
+            if self.plan.dry_run:
+                self.session.probe(self._mail(), self._step)
+            elif not self.plan.login_only:
+                failure = self._deliver()
+        except SessionError as error:
+            failure = error.failure
+        finally:
+            self.session.close()
+        return self._finish(failure)
+
+    def _mail(self) -> Mail:
+        return Mail(self.test.pk, self.composed.mail_from, self.composed.recipients, self.composed.content)
+
+    def _deliver(self) -> Failure | None:
+        results: list[Result] = []
+        self.session.deliver(
+            [self._mail()], before_data=lambda mail: None, on_result=results.append, observer=self._step
+        )
+        refused = [one.failure for result in results for one in result.recipients if one.failure is not None]
+        whole = [result.failure for result in results if result.failure is not None]
+        return next(iter(whole + refused), None)
+
+    def _step(self, step: Step) -> None:
+        self.steps.append(step)
+        self._record(self._ladder(finished=False))
+
+    def _ladder(self, *, finished: bool, explanation: Explanation | None = None) -> Ladder:
+        return climb(
+            self.steps,
+            mode=self.plan.mode,
+            finished=finished,
+            explanation=explanation,
+            dry_run=self.plan.dry_run,
+            login_only=self.plan.login_only,
+        )
+
+    def _record(self, ladder: Ladder, **more: Any) -> None:
+        self.test.steps = {**ladder.as_json(), **more}
+        self.test.save()
+        self.observer(ladder)
+
+    def _finish(self, failure: Failure | None) -> TestSend:
+        explanation, found = None, []
+        if failure is not None:
+            explanation = self._explain(failure, {})
+            if not self.plan.login_only:
+                found = self._remedies(failure, explanation)
+        for remedy in found:
+            if "sendgrid.region" in remedy.alternative.changes and failure is not None:
+                learnt = {"other_region_accepts": remedy.alternative.changes["sendgrid.region"]}
+                explanation = self._explain(failure, learnt)
+        ladder = self._ladder(finished=True, explanation=explanation)
+        self.test.explanation = explanation.as_json() if explanation is not None else None
+        self.test.alternatives = [remedy.as_json() for remedy in found]
+        self.test.finished_at = timezone.now()
+        unsent = self.plan.dry_run or self.plan.login_only
+        passed = TestSend.State.PASSED if unsent else TestSend.State.ACCEPTED
+        self.test.state = passed if ladder.ok and failure is None else TestSend.State.FAILED
+        self._record(ladder)
+        return self.test
+
+    def _explain(self, failure: Failure, learnt: dict[str, object]) -> Explanation:
+        return explain(failure, context=self._context(learnt))
+
+    def _remedies(self, failure: Failure, explanation: Explanation) -> list[Remedy]:
+        """Looks for what would work, while the page already shows the failure and that the search goes on."""
+        sentence = PROBING_REGION if self.test.provider == "sendgrid" else PROBING
+        self._record(self._ladder(finished=True, explanation=explanation), probing=sentence)
+        opened = secrets.open_all(self.plan.config, secrets.key_ring())
+        return remedies.find(opened, failure, learnt=self._learnt())
+
+    def _learnt(self) -> dict[str, object]:
+        return {name: value for step in self.steps for name, value in step.facts.items()}
+
+    def _context(self, learnt: dict[str, object]) -> Context:
+        config = self.plan.config
+        secret = secrets.get(secrets.open_all(config, secrets.key_ring()), _SECRET_OF[self.test.provider])
+        smtp = self.test.provider == "smtp"
+        return Context(
+            provider=self.test.provider,
+            host=config.smtp.host if smtp else "",
+            port=config.smtp.port if smtp else None,
+            security=config.smtp.security if smtp else "",
+            username=config.smtp.username if smtp else "",
+            sender=config.general.sender_email,
+            recipient=self.plan.to,
+            preset=config.smtp.preset if smtp else "",
+            ehlo_name=config.smtp.ehlo_hostname or own_name(),
+            secret_shape=secret_shape(secret.get_secret_value()) if isinstance(secret, SecretStr) else "",
+            learnt={**self._learnt(), **learnt},
+        )
+
+
+def settle_silent(test: TestSend) -> TestSend:
+    """Marks a test whose runner fell silent as interrupted; returns it as it now is."""
+    limit = timezone.now() - timedelta(seconds=2 * DEADLINE_S + _SILENT_S)
+    if test.state == TestSend.State.RUNNING and test.beat_at < limit:
+        TestSend.objects.filter(pk=test.pk, state=TestSend.State.RUNNING).update(
+            state=TestSend.State.INTERRUPTED, finished_at=timezone.now()
+        )
+        test.refresh_from_db()
+    return test

@@ -1,0 +1,196 @@
+"""A test send from its start to its end, through real servers: its steps, why it failed, and what would have worked."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from pytest_django import Settings
+from pytest_httpserver import HTTPServer
+
+from emailcfg.models import TestSend
+from emailcfg.network import NetworkPolicy
+from emailcfg.providers.sendgrid import BASE_URLS
+from emailcfg.schema import EmailConfig
+from outbound import remedies, testrun, testsend, transcript
+from outbound.testsend import Plan
+from tests.outbound.making import ANA, a_config
+from tests.servers.certificates import TestAuthority
+from tests.servers.scripted import Drip, ScriptedSmtp
+from tests.servers.sendgrid import KEY, SendGridServer
+from tests.servers.smtp import SmtpServer
+
+pytestmark = pytest.mark.django_db
+
+SmtpServers = Callable[..., SmtpServer]
+TO = "ben@acme.example"
+
+
+@pytest.fixture(autouse=True)
+def _any_port(settings: Settings) -> None:
+    settings.NETWORK_POLICY = NetworkPolicy(ports=None)
+
+
+def a_plan(config: EmailConfig, **more: Any) -> Plan:
+    return Plan(config, TestSend.Source.FORM, None, TO, **more)
+
+
+def outcome_of(config: EmailConfig, **more: Any) -> TestSend:
+    return testrun.run(testsend.prepare(a_plan(config, **more), ANA))
+
+
+def rung(test: TestSend, name: str) -> dict[str, Any]:
+    return next(step for step in test.steps["steps"] if step["name"] == name)
+
+
+def test_the_facts_of_each_step_are_kept(smtp_server: SmtpServers, authority: TestAuthority) -> None:
+    server = smtp_server(security="starttls", users={"ana": "right horse"})
+    test = outcome_of(
+        a_config(server.port, security="starttls", ca_certificate=authority.pem, username="ana", password="right horse")
+    )
+    assert test.state == "accepted"
+    assert rung(test, "resolve")["facts"]["addresses"] == ["127.0.0.1"]
+    assert rung(test, "tls")["facts"]["certificate"]["names"] == ["localhost", "127.0.0.1"]
+    assert rung(test, "tls")["facts"]["version"].startswith("TLSv1.")
+    assert rung(test, "ehlo")["facts"]["size"] == 33_554_432
+    assert rung(test, "login")["facts"]["mechanisms"] == ["LOGIN", "PLAIN"]
+
+
+def test_a_dry_run_sends_no_mail_and_a_login_check_asks_for_no_recipient(scripted_smtp: Callable[..., Any]) -> None:
+    server: ScriptedSmtp = scripted_smtp()
+    assert outcome_of(a_config(server.port), dry_run=True).state == "passed"
+    assert not server.taken
+    server.commands.clear()
+    test = outcome_of(a_config(server.port), login_only=True)
+    assert test.state == "passed"
+    assert [command.split()[0] for command in server.commands] == ["EHLO", "QUIT"]
+    assert test.steps["summary"] == "The service is reached and takes the login. No mail was sent."
+    assert rung(test, "recipient")["state"] == "skipped"
+
+
+def test_a_server_that_drips_ends_at_the_deadline_with_a_sentence(
+    scripted_smtp: Callable[..., Any], settings: Settings
+) -> None:
+    settings.ATTEMPT_DEADLINE_S = 0.5
+    server = scripted_smtp({"EHLO": Drip(b"250-still here", 0.05)})
+    test = outcome_of(a_config(server.port, timeout_s=60), dry_run=True)
+    assert test.state == "failed"
+    assert test.explanation is not None
+    assert test.explanation["code"] == "server-too-slow"
+    assert rung(test, "ehlo")["ms"] < 5000
+
+
+def test_the_encryption_that_would_have_worked_is_found(smtp_server: SmtpServers, authority: TestAuthority) -> None:
+    server = smtp_server(security="tls", users={"ana": "right horse"})
+    test = outcome_of(
+        a_config(
+            server.port,
+            security="starttls",
+            timeout_s=1,
+            ca_certificate=authority.pem,
+            username="ana",
+            password="right horse",
+        )
+    )
+    assert test.state == "failed"
+    assert [remedy["changes"] for remedy in test.alternatives] == [{"smtp.security": "tls"}]
+    assert test.alternatives[0]["holds_for"] == {"smtp.host": "127.0.0.1"}
+    assert server.login_attempts == []
+
+
+def test_the_port_that_would_have_worked_is_found(
+    smtp_server: SmtpServers, authority: TestAuthority, monkeypatch: pytest.MonkeyPatch, closed_port: int
+) -> None:
+    server = smtp_server(security="tls")
+    monkeypatch.setattr(remedies, "USUAL", ((server.port, "tls"),))
+    test = outcome_of(a_config(closed_port, security="starttls", ca_certificate=authority.pem))
+    assert test.explanation is not None
+    assert test.explanation["code"] == "connection-refused"
+    assert [remedy["changes"] for remedy in test.alternatives] == [{"smtp.port": server.port, "smtp.security": "tls"}]
+    assert "Would work: " in transcript.text(test)
+
+
+def test_while_alternatives_are_tried_the_failure_is_shown_already(
+    monkeypatch: pytest.MonkeyPatch, closed_port: int
+) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    def find(*args: Any, **options: Any) -> list[Any]:
+        row = TestSend.objects.get()
+        seen.append((row.state, row.steps["probing"]))
+        assert rung(row, "connect")["finding"]["code"] == "connection-refused"
+        return []
+
+    monkeypatch.setattr(remedies, "find", find)
+    test = outcome_of(a_config(closed_port))
+    assert seen == [("running", testrun.PROBING)]
+    assert "probing" not in test.steps
+
+
+def test_after_a_refused_password_no_other_port_is_tried(
+    smtp_server: SmtpServers, authority: TestAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = smtp_server(security="starttls", users={"ana": "right horse"})
+    other = smtp_server(security="tls")
+    monkeypatch.setattr(remedies, "USUAL", ((other.port, "tls"),))
+    test = outcome_of(
+        a_config(server.port, security="starttls", ca_certificate=authority.pem, username="ana", password="wrong")
+    )
+    assert test.explanation is not None
+    assert test.explanation["code"] == "login-refused"
+    assert test.alternatives == []
+
+
+def test_a_key_of_sendgrids_other_region_is_found_there(
+    sendgrid_server: SendGridServer, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    with HTTPServer(host="127.0.0.1", port=0, threaded=True) as other:
+        here = SendGridServer(other)
+        here.keys = {}
+        settings.SENDGRID_API_URL = here.url
+        monkeypatch.setattr(remedies, "REGIONS", {"global": here.url, "eu": sendgrid_server.url})
+        test = outcome_of(sendgrid_config())
+    assert test.alternatives[0]["changes"] == {"sendgrid.region": "eu"}
+    assert test.explanation is not None
+    assert test.explanation["code"] == "sendgrid-other-region"
+
+
+def test_an_address_the_operator_set_has_no_other_region(sendgrid_server: SendGridServer, settings: Settings) -> None:
+    assert remedies.REGIONS is BASE_URLS
+    sendgrid_server.keys = {}
+    settings.SENDGRID_API_URL = sendgrid_server.url
+    test = outcome_of(sendgrid_config())
+    assert test.explanation is not None
+    assert test.explanation["code"] == "sendgrid-key"
+    assert test.alternatives == []
+
+
+def sendgrid_config() -> EmailConfig:
+    return EmailConfig.model_validate(
+        {
+            "general": {"sender_email": "no-reply@acme.example"},
+            "delivery": {"selected": "sendgrid"},
+            "sendgrid": {"enabled": True, "api_key": SecretStr(KEY)},
+        }
+    )
+
+
+def test_a_second_click_joins_the_running_test(smtp_server: SmtpServers) -> None:
+    plan = a_plan(a_config(smtp_server().port))
+    first = testsend.prepare_once(plan, ANA)
+    assert isinstance(first, testsend.Prepared)
+    second = testsend.prepare_once(plan, ANA)
+    assert isinstance(second, TestSend)
+    assert second.pk == first.test.pk
+    testrun.run(first)
+    assert isinstance(testsend.prepare_once(plan, ANA), testsend.Prepared)
+
+
+def test_the_transcript_tells_every_step_and_its_facts(smtp_server: SmtpServers) -> None:
+    server = smtp_server(refused={TO: "550 5.1.1 No such user here"})
+    test = outcome_of(a_config(server.port))
+    told = transcript.text(test)
+    assert "FAILED Recipient" in told
+    assert "server: 550 5.1.1 No such user here" in told
+    assert "Largest message (SIZE): 32 MB" in told
+    assert "[recipient-unknown]" in told
