@@ -1,11 +1,7 @@
 """Configuration > Email: the form, kept on the server while it is typed."""
 
 import json
-<<<<<<< HEAD
-=======
 from collections.abc import Mapping
-from dataclasses import replace
->>>>>>> 9931e87 (Show what a test waits for and learns, try what would have worked, and put it into the form by a button)
 from typing import Any
 
 from django.contrib import messages
@@ -67,16 +63,12 @@ def state_response(request: HttpRequest, view: PaneView) -> HttpResponse:
     return response
 
 
-<<<<<<< HEAD
 def _put_back(request: HttpRequest) -> tuple[str, str]:
     """The paths this request takes out of the form: their fields are emptied."""
     return request.POST.get("undo", ""), request.POST.get("remove", "")
 
 
-def store_posted(request: HttpRequest, *, strict: bool = False) -> PaneView:
-=======
 def store_posted(request: HttpRequest, *, strict: bool = False, changes: Mapping[str, str] | None = None) -> PaneView:
->>>>>>> 9931e87 (Show what a test waits for and learns, try what would have worked, and put it into the form by a button)
     """Stores the posted form as the user's draft and returns its view; a request without the form's fields
     (another page's Save button) leaves the draft as it is. `changes` are values by path that replace what was
     posted, as a person has just asked for. Raises DraftConflict, SecretUnavailable."""
@@ -84,8 +76,7 @@ def store_posted(request: HttpRequest, *, strict: bool = False, changes: Mapping
     if "form" not in request.POST:
         return pane_view(drafts.load(user, key), strict=strict)
     before = drafts.load(user, key)
-<<<<<<< HEAD
-    values = _posted_values(request, before.values)
+    values = {**_posted_values(request, before.values), **(changes or {})}
     after = tidy({**before.values, **values}).values
     found = posted_secrets.read(request.POST, after)
     removed = frozenset(path for path in SECRET_PATHS if request.POST.get("remove") == path)
@@ -93,18 +84,6 @@ def store_posted(request: HttpRequest, *, strict: bool = False, changes: Mapping
     stamp = None if request.POST.get("force") else request.POST.get("draft_version", "")
     editing = drafts.store(user, key, Typed(values, typed_secrets, removed, stamp))
     return pane_view(editing, strict=strict, refused=found.refused, reworked=found.reworked)
-=======
-    typed, refused = _typed(request, before.values)
-    typed = replace(typed, values={**typed.values, **(changes or {})})
-    converted = ""
-    if request.POST.get("convert") == "ses" and "smtp.password" in typed.secrets:
-        typed, converted = _converted(typed, {**before.values, **typed.values})
-    elif _is_aws_secret(typed, {**before.values, **typed.values}):
-        refused["smtp.password"] = SES_WANTS_ANOTHER
-    typed = replace(typed, secrets={path: text for path, text in typed.secrets.items() if path not in refused})
-    editing = drafts.store(user, key, typed)
-    return pane_view(editing, strict=strict, refused=refused, converted=converted)
->>>>>>> 9931e87 (Show what a test waits for and learns, try what would have worked, and put it into the form by a button)
 
 
 def _posted_values(request: HttpRequest, before: Values) -> Values:
