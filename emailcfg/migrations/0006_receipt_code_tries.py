@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("emailcfg", "0004_receipt_link"),
+        ("emailcfg", "0005_insert_only"),
     ]
 
     operations = [
