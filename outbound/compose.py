@@ -111,12 +111,16 @@ def compose(request: Request, general: General, *, now: datetime | None = None) 
         extra=extra,
         attachments=files,
     )
+    try:
+        content = mime.build(letter)
+    except mime.Unbuildable as error:  # such as a file name that the standard library writes and reads differently
+        raise BadRequest({"attachments": f"{error} Use plainer file names."}) from error
     return Composed(
         message_id=letter.message_id,
         subject=letter.subject,
         mail_from=sender.mailbox.address,
         recipients=tuple(dict.fromkeys([box.address for box in (*to, *cc, *bcc)])),
-        content=mime.build(letter),
+        content=content,
         hidden=_hidden(words, request.reply_to_token if sender.reply_to_domain else ""),
     )
 

@@ -141,9 +141,13 @@ def _part(subtype: bytes, text: str) -> bytes:
     )
 
 
+class Unbuildable(ValueError):
+    """The built mail does not read back as what was given, so it must not leave. The message is a sentence."""
+
+
 def standard(letter: Letter) -> bytes:
     """Any letter, its body by the standard library. The bytes are parsed back: a header that was not set, a
-    defect, or an attachment more or less than given raises ValueError."""
+    defect, or an attachment more or less than given raises Unbuildable."""
     body = EmailMessage(policy=_POLICY)
     del body["MIME-Version"]
     if letter.text is not None:
@@ -167,11 +171,11 @@ def standard(letter: Letter) -> bytes:
 def _check(content: bytes, names: list[str], letter: Letter) -> None:
     read = BytesParser(policy=SMTP).parsebytes(content)
     if list(read.keys()) != names:
-        raise ValueError("A header does not read back as it was set.")
+        raise Unbuildable("A header does not read back as it was set.")
     if any(part.defects for part in read.walk()):
-        raise ValueError("The mail does not read back without a defect.")
+        raise Unbuildable("The mail does not read back without a defect.")
     files = [part for part in read.walk() if part.get_content_disposition() == "attachment"]
     if [part.get_filename() for part in files] != [attachment.filename for attachment in letter.attachments]:
-        raise ValueError("The attachments do not read back as they were given.")
+        raise Unbuildable("The attachments do not read back as they were given.")
     if not content.isascii() or max(map(len, content.split(b"\r\n"))) > MAX_LINE:
-        raise ValueError("The mail is not 7-bit clean, or has an overlong line.")
+        raise Unbuildable("The mail is not 7-bit clean, or has an overlong line.")
