@@ -76,7 +76,12 @@ def navigation(path: str) -> tuple[Entry, ...]:
             "/configuration/",
             "settings-2",
             entry("Email", EMAIL_PAGE, "mail"),
-            entry("History", "/configuration/history/", "history", under=("/configuration/revisions/",)),
+            entry(
+                "History",
+                "/configuration/history/",
+                "history",
+                under=("/configuration/revisions/", "/configuration/audit/"),
+            ),
         ),
         entry("Messages", reverse("messages"), "inbox"),
         entry("Support", reverse("support"), "life-buoy"),

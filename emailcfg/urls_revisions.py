@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from emailcfg.views import activate, history, revision
+from emailcfg.views import activate, audit, history, revision
 
 urlpatterns = [
     path("configuration/history/", history.show, name="history"),
@@ -15,4 +15,6 @@ urlpatterns = [
     path("configuration/confirm/", activate.confirm, name="confirm"),
     path("configuration/confirm/<str:token>/", activate.confirm_link, name="confirm-link"),
     path("configuration/rollback/", activate.rollback, name="rollback"),
+    path("configuration/audit/", audit.show, name="audit"),
+    path("configuration/audit/export/", audit.export, name="audit-export"),
 ]
