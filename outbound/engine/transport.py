@@ -8,6 +8,7 @@ from django.conf import settings
 from emailcfg import confirmation, revisions, secrets
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import ActiveConfig
+from emailcfg.pins import PinRefused
 from emailcfg.providers.base import Session
 from emailcfg.providers.open import session_for
 from emailcfg.schema import EmailConfig, SendGrid, Smtp
@@ -72,14 +73,14 @@ def load(active: ActiveConfig) -> Transport:
     if active.revision is None:
         return Transport(active.generation, active.epoch, None, EmailConfig(), "No configuration is active yet.")
     try:
-        config = revisions.read(active.revision).config
+        config = revisions.for_use(active.revision)
         if config.provider == "smtp":
             config = config.model_copy(update={"sendgrid": SendGrid()})
         elif config.provider == "sendgrid":
             config = config.model_copy(update={"smtp": Smtp()})
         if config.provider is not None:
             config = secrets.open_all(config, secrets.key_ring())
-    except (revisions.RevisionError, NewerSchema, SecretUnavailable) as error:
+    except (revisions.RevisionError, NewerSchema, PinRefused, SecretUnavailable) as error:
         raise TransportRefused(str(error)) from error
     hold = confirmation.sending_paused(active)
     if not hold and config.provider is None and not config.general.suppress_all:
