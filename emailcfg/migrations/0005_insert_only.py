@@ -14,6 +14,6 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("emailcfg", "0005_receipt_code_tries")]
+    dependencies = [("emailcfg", "0004_receipt_link")]
 
     operations = [migrations.RunPython(install, remove)]
