@@ -1,0 +1,150 @@
+"""The programs we are compared with, each set up on first use and run as its own process."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parent
+_LINE = "A line of text of about seventy characters, as mail has many of them.\n"
+BODIES = {"text": _LINE * 25, "html": "<p>" + "</p>\n<p>".join([_LINE.strip()] * 38) + "</p>\n"}  # 5 kB in all
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measured run over `count` messages."""
+
+    count: int
+    seconds: float
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
+    extra: float = 0.0
+
+    @property
+    def per_s(self) -> float:
+        return self.count / self.seconds
+
+    @property
+    def cpu_per_1000(self) -> float:
+        return self.cpu_s / self.count * 1000
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def ensure_smtp_sink() -> None:
+    """Installs Postfix's test programs when this is root on Debian; otherwise says what to install."""
+    if _sbin("smtp-sink"):
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise SystemExit("The benchmark needs smtp-sink and smtp-source: install the postfix package.")
+    print("Installing postfix for its smtp-sink and smtp-source …", flush=True)
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(
+        ["apt-get", "install", "-y", "-q", "--no-install-recommends", "postfix"],
+        env=env,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def _sbin(name: str) -> str | None:
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/lib/postfix/sbin")
+
+
+@contextmanager
+def fast_sink() -> Iterator[int]:
+    """Postfix's smtp-sink on a free port of loopback."""
+    port = free_port()
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    with _running([_sbin("smtp-sink") or "", *user, f"127.0.0.1:{port}", "200"], port):
+        yield port
+
+
+@contextmanager
+def slow_sink(delay_ms: float) -> Iterator[int]:
+    """Our sink, whose answers take a while."""
+    port = free_port()
+    with _running([sys.executable, str(BENCH / "sink.py"), str(port), str(delay_ms)], port):
+        yield port
+
+
+@contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        else:
+            raise SystemExit(f"{command[0]} did not start.")
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def nodemailer(port: int, count: int, connections: int) -> Run | None:
+    """Nodemailer's pool; None where npm is missing."""
+    if not shutil.which("npm") or not shutil.which("node"):
+        return None
+    if not (BENCH / "node_modules" / "nodemailer").exists():
+        print("Installing nodemailer …", flush=True)
+        subprocess.run(
+            ["npm", "install", "--silent", "--no-save", "--prefix", str(BENCH), "nodemailer"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    command = ["node", str(BENCH / "nodemailer.mjs"), str(port), str(count), str(connections)]
+    return _measured(command, count)
+
+
+def post_office(port: int, count: int, threads: int, singles: int, folder: Path) -> Run:
+    """django-post_office; `extra` is its rate of single accepts."""
+    home = BENCH / "results" / "post_office"
+    python = home / "bin" / "python"
+    if not (home / "ready").exists():
+        print("Setting up django-post_office …", flush=True)
+        venv.create(home, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "django>=5.2,<5.3", "django-post_office"], check=True)
+        (home / "ready").touch()
+    command = [str(python), str(BENCH / "post_office_case.py"), str(port), str(count), str(threads), str(singles)]
+    return _measured(command, count, BENCH_DIR=str(folder))
+
+
+def smtp_source(port: int, count: int, connections: int) -> Run:
+    """Postfix's generator: the same bytes again and again from C, nothing kept. The limit of the sink."""
+    begun = time.perf_counter()
+    subprocess.run(
+        [_sbin("smtp-source") or "", "-s", str(connections), "-l", "5400", "-m", str(count), "-d", f"127.0.0.1:{port}"],
+        check=True,
+    )
+    return Run(count, time.perf_counter() - begun)
+
+
+def _measured(command: list[str], count: int, **environment: str) -> Run:
+    done = subprocess.run(
+        command,
+        input=json.dumps(BODIES),
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{command[1]} failed:\n{done.stderr[-2000:]}")
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return Run(count, found["seconds"], found["cpu_s"], found["peak_mb"], found.get("single_per_s", 0.0))

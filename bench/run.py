@@ -1,0 +1,191 @@
+"""`make bench`: measures the service beside Nodemailer, django-post_office and smtp-source, and prints the figures.
+
+ROUNDS (5) rounds of COUNT (10,000) messages each, the cases interleaved, so that what else the machine does meets all
+of them; ratios are of medians. Everything runs on loopback. `make bench ROUNDS=1 COUNT=2000` is a quick look."""
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import others, ours
+from bench.others import Run
+
+ROUNDS = int(os.environ.get("ROUNDS") or 5)
+COUNT = int(os.environ.get("COUNT") or 10_000)
+BACKLOG = int(os.environ.get("BACKLOG") or (100_000 if COUNT >= 10_000 else COUNT * 5))
+RESULTS = Path(__file__).resolve().parent / "results"
+
+Figures = dict[str, list[Run]]
+
+
+def main() -> None:
+    others.ensure_smtp_sink()
+    RESULTS.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=RESULTS))
+    try:
+        ours.install(folder)
+        print(
+            f"{ROUNDS} rounds of {COUNT:,} messages of 5 kB; {os.cpu_count()} cores, Python {platform.python_version()}"
+        )
+        figures = _next_door(folder) | _farther_away()
+        found = {"delivery": _table(figures)}
+        found["accept"] = _accepting(figures)
+        found["backlog"] = _growing()
+        found["activation"] = _activating()
+        report = RESULTS / time.strftime("%Y%m%d-%H%M%S.json")
+        report.write_text(json.dumps(found, indent=1))
+        print(f"\nKept in {report.relative_to(RESULTS.parent.parent)}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _next_door(folder: Path) -> Figures:
+    figures: Figures = {}
+    with others.fast_sink() as port:
+        cases: dict[str, Callable[[], Run | None]] = {
+            "this service": lambda: ours.deliver(port, COUNT, 5),
+            "Nodemailer, pool of 5": lambda: others.nodemailer(port, COUNT, 5),
+            "django-post_office": lambda: others.post_office(port, min(COUNT, 5_000), 5, 300, folder),
+            "smtp-source (the limit)": lambda: others.smtp_source(port, COUNT, 5),
+            "end to end, by API": lambda: _end_to_end(port),
+        }
+        _rounds("a sink next door", cases, figures)
+    return figures
+
+
+def _farther_away() -> Figures:
+    figures: Figures = {}
+    with others.slow_sink(5) as port:
+        cases: dict[str, Callable[[], Run | None]] = {
+            "this service, 5 ms away": lambda: ours.deliver(port, COUNT, 20),
+            "Nodemailer, 5 ms away": lambda: others.nodemailer(port, min(COUNT, 4_000), 20),
+        }
+        _rounds("a sink 5 ms away, 20 connections", cases, figures)
+    return figures
+
+
+def _rounds(title: str, cases: dict[str, Callable[[], Run | None]], figures: Figures) -> None:
+    for number in range(1, ROUNDS + 1):
+        for name, case in cases.items():
+            run = case()
+            if run is not None:
+                figures.setdefault(name, []).append(run)
+                print(f"  round {number}, {title}: {name:26} {run.per_s:9,.0f} per second", flush=True)
+
+
+def _end_to_end(port: int) -> Run:
+    """Accepted by HTTP in batches of 1,000 while the engine delivers, until all outcomes are durable."""
+    from outbound.client import Client
+
+    ours.activate(port, 5)
+    requests = ours.requests(COUNT)
+    with ours.engine(), ours.web() as (url, token):
+        client = Client(url, token=token, timeout_s=60)
+        begun = time.perf_counter()
+        client.send_many(requests)
+        ours.until(lambda: not ours.waiting())
+        return Run(COUNT, time.perf_counter() - begun)
+
+
+def _median(figures: Figures, name: str, what: Callable[[Run], float]) -> float:
+    runs = figures.get(name, [])
+    return statistics.median(what(run) for run in runs) if runs else float("nan")
+
+
+def _table(figures: Figures) -> dict[str, dict[str, float]]:
+    print(f"\n{'':28}{'messages/s':>12}{'CPU s/1,000':>13}{'peak MB':>9}   (medians)")
+    found = {}
+    for name in figures:
+        row = {
+            "per_s": _median(figures, name, lambda run: run.per_s),
+            "cpu_per_1000": _median(figures, name, lambda run: run.cpu_per_1000),
+            "peak_mb": _median(figures, name, lambda run: run.peak_mb),
+        }
+        found[name] = row
+        print(f"{name:28}{row['per_s']:12,.0f}{row['cpu_per_1000'] or float('nan'):13.3f}{row['peak_mb']:9.0f}")
+    print()
+    for mine, theirs, aim in (
+        ("this service", "Nodemailer, pool of 5", "5, 10 to beat"),
+        ("this service", "django-post_office", ""),
+        ("end to end, by API", "Nodemailer, pool of 5", "2, 5 to beat"),
+        ("this service, 5 ms away", "Nodemailer, 5 ms away", "3"),
+    ):
+        if mine in found and theirs in found:
+            ratio = found[mine]["per_s"] / found[theirs]["per_s"]
+            print(f"{mine} : {theirs} = {ratio:.1f}" + (f"   (aim: {aim})" if aim else ""))
+    return found
+
+
+def _accepting(figures: Figures) -> dict[str, float]:
+    """What the API accepts a second, durably, one by one and in batches; nothing is delivered meanwhile."""
+    from outbound.client import Client
+
+    ours.activate(None)
+    single, batch = 500, min(COUNT, 10_000)
+    with ours.web() as (url, token):
+        client = Client(url, token=token, timeout_s=60)
+        client.send(ours.requests(1)[0])
+        begun = time.perf_counter()
+        for one in ours.requests(single):
+            client.send(one)
+        by_http = single / (time.perf_counter() - begun)
+        begun = time.perf_counter()
+        client.send_many(ours.requests(batch))
+        in_batches = batch / (time.perf_counter() - begun)
+    begun = time.perf_counter()
+    for _ in range(single):
+        ours.fill(1)
+    in_process = single / (time.perf_counter() - begun)
+    theirs = _median(figures, "django-post_office", lambda run: run.extra)
+    print("\nAccepted a second:")
+    print(
+        f"  single: {by_http:,.0f} by HTTP, {in_process:,.0f} in process; django-post_office {theirs:,.0f} in process"
+    )
+    print(f"  in batches by HTTP: {in_batches:,.0f}")
+    print(f"  ratio of singles: {in_process / theirs:.1f} in process, {by_http / theirs:.1f} by HTTP   (aim: 1.5)")
+    return {"http": by_http, "in_process": in_process, "batches": in_batches, "post_office": theirs}
+
+
+def _growing() -> list[dict[str, float]]:
+    """How delivery and memory change with the backlog."""
+    rows = []
+    print("\nBacklog     messages/s   peak MB")
+    with others.fast_sink() as port:
+        ours.activate(port)
+        ours.drain(port)
+        for backlog in (1_000, BACKLOG):
+            run = ours.deliver(port, backlog, 5)
+            rows.append({"backlog": backlog, "per_s": run.per_s, "peak_mb": run.peak_mb})
+            print(f"{backlog:7,}{run.per_s:15,.0f}{run.peak_mb:10.0f}", flush=True)
+    return rows
+
+
+def _activating() -> dict[str, float]:
+    """From the answer to an activation to the first mail through the new revision."""
+    times = []
+    with others.fast_sink() as port:
+        ours.activate(None)
+        with ours.engine():
+            for _ in range(10):
+                ours.fill(1)
+                ours.activate(port)
+                begun = time.perf_counter()
+                ours.until(lambda: not ours.waiting(), 30, 0.002)
+                times.append((time.perf_counter() - begun) * 1000)
+                ours.activate(None)
+    median, worst = statistics.median(times), max(times)
+    print(f"\nFrom activation to the first mail: {median:.0f} ms (median of {len(times)}), {worst:.0f} ms at most")
+    return {"median_ms": median, "worst_ms": worst}
+
+
+if __name__ == "__main__":
+    main()
