@@ -14,6 +14,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from emailcfg.api import router as config_router
 from emailcfg.problems import CONTENT_TYPE, Problem
 from outbound.api import router as outbound_router
+from outbound.api_test import router as test_router
 from outbound.auth import TokenAuth
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ api = NinjaAPI(
 )
 api.add_router("", outbound_router)
 api.add_router("", config_router)
+api.add_router("", test_router)
 
 
 @api.exception_handler(Problem)

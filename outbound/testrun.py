@@ -3,16 +3,18 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
-from pydantic import SecretStr
 
 from emailcfg import secrets
 from emailcfg.diagnosis.explain import Context, Explanation, explain
-from emailcfg.diagnosis.facts import secret_shape
+from emailcfg.diagnosis.facts import context_of, learnt_from
 from emailcfg.diagnosis.ladder import Ladder, climb
 from emailcfg.models import TestSend
 from emailcfg.providers.base import Failure, Mail, Result, SessionError, Step
@@ -26,19 +28,18 @@ logger = logging.getLogger(__name__)
 PROBING = "Trying other ports and encryptions of the same server…"
 PROBING_REGION = "Asking SendGrid's other region about the key…"
 _SILENT_S = 45.0  # beyond the two deadlines of a test (opening, and the mail): the search for what would help
-_SECRET_OF = {"smtp": "smtp.password", "sendgrid": "sendgrid.api_key"}
 
 _runners = ThreadPoolExecutor(max_workers=4, thread_name_prefix="testsend")
 
 
-def start(prepared: Prepared) -> None:
-    """Runs the test in the background."""
-    _runners.submit(_run_and_release, prepared).add_done_callback(_report)
+def start(prepared: Prepared, *, then: Callable[[TestSend], None] = lambda test: None) -> None:
+    """Runs the test in the background, and then `then` with the finished row."""
+    _runners.submit(_run_and_release, prepared, then).add_done_callback(_report)
 
 
-def _run_and_release(prepared: Prepared) -> None:
+def _run_and_release(prepared: Prepared, then: Callable[[TestSend], None]) -> None:
     try:
-        run(prepared)
+        then(run(prepared))
     finally:
         connection.close()
 
@@ -138,28 +139,13 @@ class _Run:
         sentence = PROBING_REGION if self.test.provider == "sendgrid" else PROBING
         self._record(self._ladder(finished=True, explanation=explanation), probing=sentence)
         opened = secrets.open_all(self.plan.config, secrets.key_ring())
-        return remedies.find(opened, failure, learnt=self._learnt())
-
-    def _learnt(self) -> dict[str, object]:
-        return {name: value for step in self.steps for name, value in step.facts.items()}
+        return remedies.find(opened, failure, learnt=learnt_from(self.steps))
 
     def _context(self, learnt: dict[str, object]) -> Context:
-        config = self.plan.config
-        secret = secrets.get(secrets.open_all(config, secrets.key_ring()), _SECRET_OF[self.test.provider])
-        smtp = self.test.provider == "smtp"
-        return Context(
-            provider=self.test.provider,
-            host=config.smtp.host if smtp else "",
-            port=config.smtp.port if smtp else None,
-            security=config.smtp.security if smtp else "",
-            username=config.smtp.username if smtp else "",
-            sender=config.general.sender_email,
-            recipient=self.plan.to,
-            preset=config.smtp.preset if smtp else "",
-            ehlo_name=config.smtp.ehlo_hostname or own_name(),
-            secret_shape=secret_shape(secret.get_secret_value()) if isinstance(secret, SecretStr) else "",
-            learnt={**self._learnt(), **learnt},
-        )
+        opened = secrets.open_all(self.plan.config, secrets.key_ring())
+        api_host = urlsplit(settings.SENDGRID_API_URL or "").hostname or ""
+        context = context_of(opened, recipient=self.plan.to, steps=self.steps, api_host=api_host, ehlo_name=own_name())
+        return replace(context, learnt={**context.learnt, **learnt})
 
 
 def settle_silent(test: TestSend) -> TestSend:

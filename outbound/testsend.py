@@ -13,7 +13,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from emailcfg import audit, secrets
+from emailcfg import activation, audit, revisions, secrets
 from emailcfg.actor import Actor
 from emailcfg.diagnosis.ladder import Mode, climb
 from emailcfg.encryption import SecretUnavailable
@@ -76,6 +76,19 @@ class Prepared:
     session: Session
 
 
+def of_revision(number: int | None, to: str, kind: str = "test", dry_run: bool = False) -> Plan:
+    """The plan to test a saved revision, by default the active one.
+
+    Raises TestRefused, RevisionGone, RevisionUnreadable, NewerSchema."""
+    active = activation.current().revision_id
+    wanted = active if number is None else number
+    if wanted is None:
+        raise TestRefused("No revision is active. Name the one to test.")
+    loaded = revisions.read(revisions.get(wanted))
+    source = TestSend.Source.ACTIVE if wanted == active else TestSend.Source.REVISION
+    return Plan(loaded.config, source, loaded.revision, to, kind, dry_run)
+
+
 def prepare(plan: Plan, actor: Actor) -> Prepared:
     """Checks and records a test, which then has to be run with `testrun.run` or `testrun.start`.
 
@@ -123,7 +136,7 @@ def _recorded(plan: Plan, actor: Actor) -> Prepared:
         revision=plan.revision,
         provider=plan.config.provider,
         server=plan.server[:300],
-        recipient=plan.to,
+        recipient="" if plan.login_only else plan.to,
         mail_kind=plan.kind,
         dry_run=plan.dry_run or plan.login_only,
         actor_id=actor.user.pk if actor.user is not None else None,

@@ -19,7 +19,7 @@ from django.utils import timezone
 from emailcfg import activation, confirmation
 from emailcfg.models import ActiveConfig, ServiceInstance
 from emailcfg.providers.base import ErrorClass
-from outbound import breaker, instances, retention
+from outbound import breaker, healthcheck, instances, retention
 from outbound.engine import rate, recover, store
 from outbound.engine.lanes import LOW_WATER, Pool
 from outbound.engine.settle import Policy, failed_attempt
@@ -363,6 +363,7 @@ class Engine:
             recover.replay(self.folder, self.policy, now)
             recover.sweep(self.policy, now)
             retention.daily(now)
+            healthcheck.daily(now)
 
     def _beat(self) -> None:
         self._due.beat = time.monotonic() + instances.BEAT_S

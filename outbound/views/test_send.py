@@ -51,11 +51,10 @@ def from_form(request: HttpRequest) -> HttpResponse:
 def from_revision(request: HttpRequest, number: int) -> HttpResponse:
     """Tests a saved revision as it stands."""
     try:
-        loaded = revisions.read(revisions.get(number))
+        plan = testsend.of_revision(number, *_asked(request))
     except (revisions.RevisionGone, revisions.RevisionUnreadable, NewerSchema) as error:
         return _refused(request, str(error))
-    source = _source(activation.current().revision_id == number)
-    return _start(request, Plan(loaded.config, source, loaded.revision, *_asked(request)))
+    return _start(request, plan)
 
 
 def _source(is_active: bool) -> TestSend.Source:

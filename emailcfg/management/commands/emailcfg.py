@@ -22,8 +22,8 @@ from emailcfg.schema import SECRET_PATHS, EmailConfig, walk
 from emailcfg.schema_migrations import NewerSchema
 from emailcfg.transfer import FileRefused
 
-_ACTOR = Actor(name="command line")
-_REFUSALS = (
+ACTOR = Actor(name="command line")
+REFUSALS = (
     ActivationError,
     DocumentRefused,
     FileRefused,
@@ -33,7 +33,7 @@ _REFUSALS = (
     SecretUnavailable,
     secrets.SecretNeeded,
 )
-_USAGE = 2
+USAGE = 2
 
 
 class Command(BaseCommand):
@@ -41,40 +41,44 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        show = _verb(verbs, "show", "a revision, by default the active one")
+        show = verb_parser(verbs, "show", "a revision, by default the active one")
         show.add_argument("number", nargs="?", type=int)
-        listed = _verb(verbs, "history", "the revisions, newest first")
+        listed = verb_parser(verbs, "history", "the revisions, newest first")
         listed.add_argument("--limit", type=int, default=20)
-        compared = _verb(verbs, "diff", "what differs between two revisions")
+        compared = verb_parser(verbs, "diff", "what differs between two revisions")
         compared.add_argument("a", type=int)
         compared.add_argument("b", type=int)
-        saved = _verb(verbs, "save", "save a configuration (JSON or YAML) as a revision")
+        saved = verb_parser(verbs, "save", "save a configuration (JSON or YAML) as a revision")
         saved.add_argument("file", help="the file, - for standard input")
         saved.add_argument("--description", required=True, help="5 to 200 characters")
         saved.add_argument("--base", type=int, help="the revision whose secrets are kept, by default the active one")
         saved.add_argument("--request-id", help="repeats with this id have one effect")
         self._add_activation(verbs)
         self._add_transfer(verbs)
+        self.add_verbs(verbs)
+
+    def add_verbs(self, verbs: "_SubParsersAction[Any]") -> None:
+        """Where a room above adds verbs that need more than the configuration."""
 
     def _add_activation(self, verbs: "_SubParsersAction[Any]") -> None:
-        activated = _verb(verbs, "activate", "make a revision the active one")
+        activated = verb_parser(verbs, "activate", "make a revision the active one")
         activated.add_argument("number", type=int)
         activated.add_argument("--confirm-within", type=int, metavar="SECONDS", help="return unless confirmed in time")
         activated.add_argument("--accept-stop", action="store_true", help="that all mail stops is meant")
-        back = _verb(verbs, "rollback", "activate an older revision again, by default the one that ran before")
+        back = verb_parser(verbs, "rollback", "activate an older revision again, by default the one that ran before")
         back.add_argument("number", nargs="?", type=int)
         for parser in (activated, back):
             parser.add_argument("--reason", default="")
-        for parser in (activated, back, _verb(verbs, "confirm", "keep what is active for a while")):
+        for parser in (activated, back, verb_parser(verbs, "confirm", "keep what is active for a while")):
             parser.add_argument("--expected-generation", type=int, help="refuse when another one is active by now")
             parser.add_argument("--request-id", help="repeats with this id have one effect")
 
     def _add_transfer(self, verbs: "_SubParsersAction[Any]") -> None:
-        exported = _verb(verbs, "export", "write a revision as a file, by default the active one")
+        exported = verb_parser(verbs, "export", "write a revision as a file, by default the active one")
         exported.add_argument("number", nargs="?", type=int)
         exported.add_argument("--format", choices=("yaml", "json"), default="yaml")
         exported.add_argument("--output", type=Path, help="the file to write, by default standard output")
-        imported = _verb(verbs, "import", "show what a file would change; with --save, save it as a revision")
+        imported = verb_parser(verbs, "import", "show what a file would change; with --save, save it as a revision")
         imported.add_argument("file", help="the file, - for standard input")
         imported.add_argument("--save", action="store_true", help="save after showing the differences")
         imported.add_argument("--description", help="5 to 200 characters; needed with --save")
@@ -92,7 +96,7 @@ class Command(BaseCommand):
         verb: Callable[..., tuple[str, Any]] = getattr(self, f"_{options['verb']}")
         try:
             text, document = verb(options)
-        except _REFUSALS as error:
+        except REFUSALS as error:
             if options["json"]:
                 refusal = {"error": {"code": getattr(error, "code", "refused"), "detail": str(error)}}
                 self.stdout.write(json.dumps(refusal))
@@ -117,7 +121,7 @@ class Command(BaseCommand):
 
     def _history(self, options: dict[str, Any]) -> tuple[str, Any]:
         if options["limit"] < 1:
-            raise CommandError("The limit must be at least 1.", returncode=_USAGE)
+            raise CommandError("The limit must be at least 1.", returncode=USAGE)
         page = history.page(activation.current(), size=options["limit"])
         rows = [
             {
@@ -143,7 +147,7 @@ class Command(BaseCommand):
 
     def _save(self, options: dict[str, Any]) -> tuple[str, Any]:
         base = revisions.get(options["base"]) if options["base"] is not None else activation.current().revision
-        document = transfer.parsed(_bytes(options["file"]))
+        document = transfer.parsed(document_bytes(options["file"]))
         config, migrated = documents.understood(document.get("config"), base=_config(base))
         return _saved(config, base, options["description"], migrated, options["request_id"])
 
@@ -153,7 +157,7 @@ class Command(BaseCommand):
         done = activation.activate(
             options["number"],
             expected_generation=_expected(options, active),
-            actor=_ACTOR,
+            actor=ACTOR,
             request_id=options["request_id"],
             reason=options["reason"],
             accept_stop=options["accept_stop"],
@@ -167,7 +171,7 @@ class Command(BaseCommand):
         done = activation.rollback(
             options["number"],
             expected_generation=_expected(options, active),
-            actor=_ACTOR,
+            actor=ACTOR,
             request_id=options["request_id"],
             reason=options["reason"],
         )
@@ -175,7 +179,7 @@ class Command(BaseCommand):
 
     def _confirm(self, options: dict[str, Any]) -> tuple[str, Any]:
         expected = _expected(options, activation.current())
-        done = confirmation.confirm(actor=_ACTOR, expected_generation=expected, request_id=options["request_id"])
+        done = confirmation.confirm(actor=ACTOR, expected_generation=expected, request_id=options["request_id"])
         return _activated(done, [])
 
     def _export(self, options: dict[str, Any]) -> tuple[str, Any]:
@@ -196,9 +200,9 @@ class Command(BaseCommand):
 
     def _import(self, options: dict[str, Any]) -> tuple[str, Any]:
         if options["save"] and not options["description"]:
-            raise CommandError("Describe the revision: --description, 5 to 200 characters.", returncode=_USAGE)
+            raise CommandError("Describe the revision: --description, 5 to 200 characters.", returncode=USAGE)
         base = activation.current().revision
-        document = transfer.parsed(_bytes(options["file"]))
+        document = transfer.parsed(document_bytes(options["file"]))
         entered = dict(_entered(item) for item in options["secret_file"])
         config, migrated = transfer.understood(
             document, base=_config(base), passphrase=_passphrase(options), entered=entered
@@ -210,7 +214,7 @@ class Command(BaseCommand):
         return f"{text}\n{saved}", facts | number
 
 
-def _verb(verbs: "_SubParsersAction[Any]", name: str, text: str) -> ArgumentParser:
+def verb_parser(verbs: "_SubParsersAction[Any]", name: str, text: str) -> ArgumentParser:
     parser: ArgumentParser = verbs.add_parser(name, help=text)
     parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
     return parser
@@ -225,21 +229,21 @@ def _config(base: ConfigRevision | None) -> EmailConfig | None:
     return revisions.read(base).config if base is not None else None
 
 
-def _bytes(name: str) -> bytes:
+def document_bytes(name: str) -> bytes:
     try:
         if name == "-":
             return sys.stdin.buffer.read(transfer.MAX_BYTES + 1)
         with Path(name).open("rb") as file:
             return file.read(transfer.MAX_BYTES + 1)
     except OSError as error:
-        raise CommandError(f"{name} can't be read: {error.strerror}.", returncode=_USAGE) from None
+        raise CommandError(f"{name} can't be read: {error.strerror}.", returncode=USAGE) from None
 
 
 def _line(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError):
-        raise CommandError(f"{path} can't be read.", returncode=_USAGE) from None
+        raise CommandError(f"{path} can't be read.", returncode=USAGE) from None
 
 
 def _passphrase(options: dict[str, Any]) -> str:
@@ -247,7 +251,7 @@ def _passphrase(options: dict[str, Any]) -> str:
         return ""
     passphrase = _line(options["passphrase_file"])
     if len(passphrase) < 12:
-        raise CommandError("A passphrase needs at least 12 characters.", returncode=_USAGE)
+        raise CommandError("A passphrase needs at least 12 characters.", returncode=USAGE)
     return passphrase
 
 
@@ -255,7 +259,7 @@ def _entered(item: str) -> tuple[str, SecretStr]:
     path, _, file = item.partition("=")
     if path not in SECRET_PATHS or not file:
         raise CommandError(
-            f"Write --secret-file as FIELD=PATH with one of: {', '.join(SECRET_PATHS)}.", returncode=_USAGE
+            f"Write --secret-file as FIELD=PATH with one of: {', '.join(SECRET_PATHS)}.", returncode=USAGE
         )
     return path, SecretStr(_line(Path(file)))
 
@@ -274,7 +278,7 @@ def _saved(
     migrated: tuple[str, ...],
     request_id: str | None,
 ) -> tuple[str, dict[str, Any]]:
-    saved = revisions.save(config=config, base=base, description=description, actor=_ACTOR, request_id=request_id)
+    saved = revisions.save(config=config, base=base, description=description, actor=ACTOR, request_id=request_id)
     text = "\n".join([*migrated, f"r{saved.number} is saved. It is a draft until it is activated."])
     return text, {"number": saved.number, "content_hash": saved.content_hash, "migrated": list(migrated)}
 
