@@ -4,9 +4,11 @@ A load balancer asks `/healthz`: the pages that mend what `/readyz` reports have
 `/readyz`.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -21,7 +23,7 @@ from emailcfg.models import ServiceInstance
 from emailcfg.revisions import RevisionError
 from emailcfg.schema_migrations import NewerSchema
 from outbound.instances import LOST_AFTER
-from outbound.queries import queue_numbers
+from outbound.queries import open_breakers, queue_numbers
 
 # A queue that is older than the second retry has a reason that somebody should look at.
 OLD_QUEUE_S = 15 * 60
@@ -86,6 +88,21 @@ def processes() -> Check:
     return Check(services > 0, detail if services else f"{detail} Without an outbound process no mail leaves.")
 
 
+def breaker() -> Check:
+    generation = activation.current().generation
+    held = next(iter(open_breakers(generation)), None)
+    if held is None:
+        return Check(True, "Nothing holds the queue.")
+    what = "Mail of one sender is held" if held.sender else "All mail is held"
+    return Check(bool(held.sender), f"{what}: {held.error_class}, {held.reason}. Status says why.")
+
+
+def disk() -> Check:
+    free = shutil.disk_usage(settings.DATA_DIR).free
+    enough = free >= settings.DISK_RESERVE_MB * 1_000_000
+    return Check(enough, f"{free // 1_000_000} MB are free." + ("" if enough else " No mail is accepted."))
+
+
 # In this order in the answer.
 CHECKS: dict[str, Callable[[], Check]] = {
     "database": database,
@@ -94,6 +111,8 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "active_revision": active_revision,
     "queue": queue,
     "processes": processes,
+    "breaker": breaker,
+    "disk": disk,
 }
 
 

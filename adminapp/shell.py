@@ -2,19 +2,16 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-from adminapp.templatetags.time_shown import words
+from adminapp.verdict import Facts, Level, gather, verdict
 from emailcfg import activation, confirmation
-from emailcfg.models import ActiveConfig, FormDraft, TestSend
+from emailcfg.models import ActiveConfig, FormDraft
 
 EMAIL_PAGE = "/configuration/email/"
-Level = Literal["ok", "warning", "error", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,48 +86,38 @@ def navigation(path: str) -> tuple[Entry, ...]:
 
 
 def omnibar(request: HttpRequest) -> OmniBar:
-    """What runs, what is being edited, and whether mail works as far as it was proven. Three queries."""
+    """What runs, what is being edited, and whether mail works as far as it was proven, from a dozen indexed queries."""
     active = activation.current()
+    facts = gather(active)
     draft = FormDraft.objects.filter(user=request.user.pk).only("base_id", "changed").first()
     return OmniBar(
         active_number=active.revision_id,
         active_since=active.activated_at,
         editing_number=draft.base_id if draft else active.revision_id,
         unsaved_changes=len(draft.changed) if draft else 0,
-        badge=_badge(active),
-        banners=_banners(active),
+        badge=_badge(facts),
+        banners=_banners(facts),
         active=active,
         confirm_left_s=confirmation.seconds_left(active),
     )
 
 
-def _badge(active: ActiveConfig) -> Badge:
-    if active.revision is None:
-        return Badge("unknown", "Not configured")
-    if not active.revision.payload.get("delivery", {}).get("selected"):
-        return Badge("warning", "No delivery service: no mail leaves")
-    proof = TestSend.objects.filter(
-        content_hash=active.revision.content_hash, finished_at__isnull=False, dry_run=False
-    ).first()
-    if proof is None:
-        return Badge("unknown", "Active, not tested yet")
-    when = f"{words((timezone.now() - (proof.finished_at or proof.started_at)).total_seconds())} ago"
-    match proof.state:
-        case TestSend.State.RECEIVED:
-            return Badge("ok", f"Mail works (test received {when})")
-        case TestSend.State.ACCEPTED:
-            return Badge("ok", f"Mail works (test accepted {when})")
-        case _:
-            return Badge("error", f"The last test failed {when}")
+def _badge(facts: Facts) -> Badge:
+    found = verdict(facts)
+    return Badge(found.level, found.short)
 
 
-def _banners(active: ActiveConfig) -> tuple[Banner, ...]:
+def _banners(facts: Facts) -> tuple[Banner, ...]:
+    active = facts.active
     general = active.revision.payload.get("general", {}) if active.revision else {}
     banners = []
     if paused := confirmation.sending_paused(active):
         banners.append(Banner("error", paused, reverse("history"), "Open the history"))
     if returned := confirmation.returned_by_itself(active):
         banners.append(Banner("warning", returned, reverse("history"), "Open the history"))
+    if facts.queue.paused:
+        by = f" by {facts.queue.paused_by}" if facts.queue.paused_by else ""
+        banners.append(Banner("warning", f"No mail leaves: sending was paused{by}.", reverse("status"), "Resume"))
     if general.get("suppress_all"):
         banners.append(Banner("warning", "No mail leaves: all mail is suppressed.", EMAIL_PAGE, "Change"))
     if general.get("divert_to"):

@@ -4,18 +4,24 @@ from allauth.account import views as account
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from adminapp import api, health, setup, views
+from adminapp import api, health, metrics, setup, status, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="status"), name="home"),
     path("setup/", setup.setup, name="setup"),
-    path("status/", views.status, name="status"),
+    path("status/", status.page, name="status"),
+    path("status/live/", status.live, name="status-live"),
+    path("status/day/", status.day, name="status-day"),
+    path("status/pause/", status.pause, name="queue-pause"),
+    path("status/resume/", status.resume, name="queue-resume"),
+    path("status/probe/", status.probe, name="queue-probe"),
     path("support/", views.support, name="support"),
     path("", include("emailcfg.urls")),
     path("", include("outbound.urls")),
     path("omnibar/", views.omnibar, name="omnibar"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("api/v1/", api.urls()),
     # Of the account pages only these: there is no sign-up, and no mail is sent to reset a password.
     path("accounts/login/", account.login, name="account_login"),

@@ -1,13 +1,8 @@
-"""The hall's pages: Status and Support, and the OmniBar as a part of a page."""
+"""Support, and the OmniBar as a part of a page."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
-
-
-@require_safe
-def status(request: HttpRequest) -> HttpResponse:
-    return render(request, "adminapp/status.html")
 
 
 @require_safe

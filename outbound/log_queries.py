@@ -37,6 +37,12 @@ class Trouble:
         return f"{self.number:,}+" if self.more else f"{self.number:,}"
 
     @property
+    def since_shown(self) -> str:
+        """The time, with the date where it was not today."""
+        today = self.since.date() == timezone.now().date()
+        return f"{self.since:%H:%M}" if today else f"{self.since:%d %b %H:%M}"
+
+    @property
     def word(self) -> str:
         """The state within a sentence."""
         return {"in_doubt": "in doubt", "partial": "partly sent"}.get(self.state, self.state)

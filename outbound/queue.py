@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from emailcfg import audit
 from emailcfg.actor import Actor
-from outbound.models import QueueState
+from outbound import breaker
+from outbound.models import Breaker, QueueState
 
 
 def pause(*, actor: Actor, reason: str = "") -> None:
@@ -30,6 +31,16 @@ def _set(*, paused: bool, actor: Actor, reason: str) -> None:
     state.paused_at, state.paused_by = (timezone.now(), actor.name) if paused else (None, "")
     state.save()
     audit.record("queue.paused" if paused else "queue.resumed", actor=actor, reason=reason)
+
+
+@transaction.atomic
+def try_now(generation: int, *, actor: Actor) -> bool:
+    """Lets one message probe at once what holds the queue. Returns False when nothing holds it."""
+    if not Breaker.objects.filter(generation=generation, is_open=True).exists():
+        return False
+    breaker.probe_now(generation, now=timezone.now())
+    audit.record("queue.tried", actor=actor, subject=f"generation {generation}")
+    return True
 
 
 @dataclass(frozen=True, slots=True)

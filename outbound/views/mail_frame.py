@@ -21,6 +21,8 @@ _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'; "
     "base-uri 'none'; form-action 'none'"
 )
+_DARK = "@media (prefers-color-scheme: dark)"  # as templates/mail/layout.html writes it
+_LOOKS = {"dark": "@media all", "light": "@media not all"}
 _SAMPLE_SENDER = General(sender_email="no-reply@example.com", sender_name="Example", support_email="help@example.com")
 _SAMPLE_TO = Recipient("ana@example.com", "Ana Lovelace")
 
@@ -38,8 +40,10 @@ def of_message(request: HttpRequest, pk: int) -> HttpResponse:
 @xframe_options_sameorigin
 @require_safe
 def of_kind(request: HttpRequest, kind: str) -> HttpResponse:
-    """The HTML of a kind with sample data."""
-    return _framed(_sample(_kind(kind)).html)
+    """The HTML of a kind with sample data; `look` forces what a light or a dark mail program would choose."""
+    html = _sample(_kind(kind)).html
+    media = _LOOKS.get(request.GET.get("look", ""))
+    return _framed(html.replace(_DARK, media) if media else html)
 
 
 def _framed(html: str) -> HttpResponse:

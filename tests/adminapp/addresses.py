@@ -31,6 +31,8 @@ def pages() -> list[str]:
         "/metrics",
         "/setup/",
         "/omnibar/",
+        "/status/live/",
+        "/status/day/",
         "/accounts/login/",
         "/accounts/inactive/",
     )

@@ -14,6 +14,7 @@ from adminapp import health
 from emailcfg import activation
 from emailcfg.models import ConfigRevision, Secret, ServiceInstance
 from outbound import instances
+from tests.outbound.log_making import an_open_breaker
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +38,7 @@ def test_a_claimed_installation_with_a_service_is_ready_before_anything_is_confi
 ) -> None:
     a_service()
     found = checks(client, status=200)
-    assert list(found) == ["database", "setup", "keys", "active_revision", "queue", "processes"]
+    assert list(found) == ["database", "setup", "keys", "active_revision", "queue", "processes", "breaker", "disk"]
     assert found["active_revision"]["detail"] == "No revision is active yet: mail is accepted and waits."
     assert found["processes"]["detail"] == "0 web and 1 outbound processes run."
 
@@ -93,3 +94,18 @@ def test_a_database_that_fails_is_said_and_not_raised(
     monkeypatch.setattr(ServiceInstance._meta, "db_table", "gone")
     monkeypatch.setattr(health, "CHECKS", {"processes": health.processes})
     assert checks(client, status=503) == {"processes": {"ok": False, "detail": "The database does not answer."}}
+
+
+def test_an_open_breaker_and_a_full_disk_are_named_without_the_servers_words(
+    claimed: object, client: Client, settings: Settings
+) -> None:
+    a_service()
+    an_open_breaker(0, sentence="535 ana@acme.example is locked")
+    settings.DISK_RESERVE_MB = 10**9
+    found = checks(client, status=503)
+    assert found["breaker"] == {
+        "ok": False,
+        "detail": "All mail is held: configuration, login_refused. Status says why.",
+    }
+    assert found["disk"]["ok"] is False
+    assert "ana@acme.example" not in str(found)

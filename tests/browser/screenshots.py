@@ -17,6 +17,7 @@ from emailcfg.actor import SYSTEM
 from emailcfg.models import FormDraft
 from tests.adminapp.addresses import pages
 from tests.emailcfg.making import a_revision
+from tests.outbound.log_making import a_day_of_outcomes, a_service, an_eventful_log, an_open_breaker
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "screenshots"
 WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
@@ -57,14 +58,23 @@ def test_take(
     first, second = a_revision(), a_revision(smtp__host="relay.acme.example", smtp__timeout_s=20)
     activation.activate(first.number, expected_generation=0, actor=SYSTEM)
     FormDraft.objects.create(user=admin_user, base=first, changed=["smtp.timeout_s"], values={"smtp.timeout_s": "45"})
+    log = an_eventful_log(first.number)
+    a_day_of_outcomes()
+    a_service(1)
+    a_service(None, role="web")
     for path in (
         *pages(),
         f"/configuration/revisions/{second.number}/",
         f"/configuration/revisions/{first.number}/diff/{second.number}/",
         f"/configuration/revisions/{second.number}/activate/",
+        *(f"/messages/{message.pk}/" for message in log[-7:]),
     ):
         take(path, _named(path))
     take("/nothing/", "not-found")
+    an_open_breaker(1)
+    a_service(1, ago_s=60)
+    take("/status/", "status-held")
+    take("/messages/", "messages-held")
     if width == "phone":
         page.goto("/status/")
         page.get_by_role("button", name="Navigation").click()

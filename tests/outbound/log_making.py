@@ -5,6 +5,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from emailcfg.models import ServiceInstance
+from outbound import instances
 from outbound.models import Attempt, Breaker, Message, OutcomeCount, Recipient
 from outbound.requests import Recipient as To
 from outbound.requests import Request
@@ -97,18 +99,17 @@ def a_message(
 def an_open_breaker(generation: int, **fields: Any) -> Breaker:
     """The relay refused the password five minutes ago."""
     now = timezone.now()
-    return Breaker.objects.create(
-        generation=generation,
-        provider="smtp",
-        is_open=True,
-        failures=3,
-        error_class=REFUSED["error_class"],
-        stage=REFUSED["stage"],
-        reason=REFUSED["reason"],
-        sentence=REFUSED["reply"],
-        server="smtp.acme.example:587",
-        **{"since": now - timedelta(minutes=5), "next_probe_at": now + timedelta(minutes=4), **fields},
-    )
+    values = {
+        "provider": "smtp",
+        "is_open": True,
+        "failures": 3,
+        "sentence": REFUSED["reply"],
+        "server": "smtp.acme.example:587",
+        "since": now - timedelta(minutes=5),
+        "next_probe_at": now + timedelta(minutes=4),
+    }
+    told = {name: REFUSED[name] for name in ("error_class", "stage", "reason")}
+    return Breaker.objects.create(generation=generation, **{**values, **told, **fields})
 
 
 def a_day_of_outcomes(now: datetime | None = None) -> None:
@@ -120,3 +121,54 @@ def a_day_of_outcomes(now: datetime | None = None) -> None:
         counts = {"accepted": busy * 5, "sent": busy * 4 + back, "deferred": busy // 3 + (30 if back == 5 else 0)}
         counts["failed"] = busy // 8
         OutcomeCount.objects.bulk_create(OutcomeCount(slot=slot, outcome=name, count=n) for name, n in counts.items())
+
+
+def a_service(generation: int | None, *, role: str = "outbound", ago_s: float = 0, **fields: Any) -> ServiceInstance:
+    """A process that last gave a sign of life so many seconds ago."""
+    instance = instances.register(role)
+    values = {"generation": generation, "state": "running", "last_seen": timezone.now() - timedelta(seconds=ago_s)}
+    ServiceInstance.objects.filter(pk=instance.pk).update(**{**values, **fields})
+    instance.refresh_from_db()
+    return instance
+
+
+def an_eventful_log(revision: int) -> list[Message]:
+    """A day on which most mail left, some waits, and some needs somebody; the newest last."""
+    now = timezone.now()
+    invite = Request(
+        kind="invite",
+        to=(To("grace@berlin.example", "Grace"),),
+        context={
+            "inviter_name": "Ben Okafor",
+            "team_name": "Berlin office",
+            "accept_url": "https://app.acme.example/join/p4XwRt",
+        },
+    )
+    made = []
+    for number in range(14):
+        at = now - timedelta(minutes=9 * (14 - number))
+        made.append(
+            a_message(
+                "sent",
+                ACCEPTED,
+                to=(f"person{number}@example.com",),
+                subject=f"Your order {48210 + number} has shipped",
+                at=at,
+                revision=revision,
+            )
+        )
+    made += [
+        a_message("deferred", GREYLISTED, GREYLISTED, subject="Backup finished", revision=revision) for _ in range(4)
+    ]
+    made += [
+        a_message("failed", UNKNOWN_MAILBOX, subject="Welcome to Acme", to=("nobody@example.com",), revision=revision),
+        a_message("in_doubt", NO_ANSWER, subject="Payment received", doubts=1, revision=revision),
+        a_message("held", subject="Monthly report", cause="crashes_service"),
+        a_message(
+            "partial", UNKNOWN_MAILBOX, subject="Minutes of the board meeting", to=("a@b.example", "c@d.example")
+        ),
+        a_message("cancelled", subject="Draft newsletter", cause="cancelled"),
+        a_message("sent", GREYLISTED, ACCEPTED, request=invite, revision=revision),
+        a_message(subject="Set a new password", to=("ana.maria.de.los.angeles@a-rather-long-domain.example",)),
+    ]
+    return made

@@ -1,0 +1,206 @@
+"""What Status warns of: each with its cause, what follows from it, and the next thing to do."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from django.conf import settings
+from django.urls import reverse
+
+from adminapp.verdict import Facts
+from emailcfg import confirmation
+from emailcfg.models import ServiceInstance
+from outbound import explained, instances
+from outbound.models import Breaker
+from outbound.queries import QueueNumbers
+
+EMAIL_PAGE = "/configuration/email/"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """`words` are a server's own; `url` and `action` a link to what mends it; `probe_at` when the service tries by
+    itself, with a button to try now; `resume` offers to end the pause."""
+
+    level: Literal["warning", "error"]
+    title: str
+    cause: str
+    next_step: str = ""
+    words: str = ""
+    url: str = ""
+    action: str = ""
+    since: datetime | None = None
+    probe_at: datetime | None = None
+    can_probe: bool = False
+    can_resume: bool = False
+
+
+def alerts(facts: Facts, numbers: QueueNumbers) -> list[Alert]:
+    """All of them, the gravest first."""
+    found = [
+        *_configuration(facts),
+        *_pause(facts),
+        *_breakers(facts),
+        *_processes(facts),
+        *_disk(),
+        *_messages(numbers),
+    ]
+    return sorted(found, key=lambda alert: alert.level != "error")
+
+
+def _configuration(facts: Facts) -> list[Alert]:
+    if facts.active.revision is None:
+        return [
+            Alert(
+                "warning",
+                "No configuration is active",
+                "Mail is accepted only once there is a sender address.",
+                "Enter a delivery service, send a test email, then save and activate.",
+                url=EMAIL_PAGE,
+                action="Configure email",
+            )
+        ]
+    name = f"r{facts.active.revision_id}"
+    found = [
+        Alert(
+            "error",
+            f"{name} can't be run",
+            f"{sentence} Mail is accepted and waits; nothing is lost.",
+            "Enter the secret anew and activate, or roll back to a revision that works.",
+            url=EMAIL_PAGE,
+            action="Open the configuration",
+        )
+        for sentence in facts.problems
+    ]
+    if stopped := confirmation.sending_paused(facts.active):
+        found.append(Alert("error", "Sending is paused", stopped, url=reverse("history"), action="Open the history"))
+    if not facts.selected and not facts.suppresses:
+        found.append(
+            Alert(
+                "warning",
+                "No delivery service is switched on",
+                "Mail is accepted and waits.",
+                "Switch SMTP or SendGrid on, then save and activate.",
+                url=EMAIL_PAGE,
+                action="Open the configuration",
+            )
+        )
+    return found
+
+
+def _pause(facts: Facts) -> list[Alert]:
+    if not facts.queue.paused:
+        return []
+    reason = f"“{facts.queue.pause_reason}” " if facts.queue.pause_reason else ""
+    by = f"{facts.queue.paused_by} paused it. " if facts.queue.paused_by else ""
+    return [
+        Alert(
+            "warning",
+            "Sending is paused",
+            f"{by}{reason}Mail is accepted and waits, through restarts and activations too.",
+            since=facts.queue.paused_at,
+            can_resume=True,
+        )
+    ]
+
+
+def _breakers(facts: Facts) -> list[Alert]:
+    return [_breaker(facts, breaker) for breaker in facts.breakers]
+
+
+def _breaker(facts: Facts, breaker: Breaker) -> Alert:
+    told = explained.of_breaker(breaker)
+    what = f"Mail from {breaker.sender} is held" if breaker.sender else "All mail is held"
+    waits = f" {facts.waiting} wait." if facts.waiting is not None and facts.waiting.number else ""
+    return Alert(
+        "error",
+        f"{what}: {told.title}",
+        f"{told.cause} Messages wait and none of them fails.{waits}",
+        told.next_step,
+        words=told.words,
+        since=breaker.since,
+        probe_at=breaker.next_probe_at,
+        can_probe=True,
+        url=EMAIL_PAGE,
+        action="Open the configuration",
+    )
+
+
+def _processes(facts: Facts) -> list[Alert]:
+    if not facts.alive:
+        return [
+            Alert(
+                "error",
+                "No process is running that delivers mail",
+                "Mail is accepted and waits.",
+                "Start the service with “make run”, or with “manage.py outbound” beside the web pages.",
+            )
+        ]
+    found = [
+        Alert(
+            "error",
+            f"{one} refused r{facts.active.revision_id}",
+            f"{one.error} It goes on with what it ran before.",
+            "Mend the configuration, or restart the process once the cause is gone.",
+        )
+        for one in facts.alive
+        if one.state == ServiceInstance.State.REJECTED
+    ]
+    lost = [one for one in facts.services if instances.state_of(one) == instances.LOST]
+    if lost:
+        names = ", ".join(str(one) for one in lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        found.append(
+            Alert(
+                "warning",
+                f"{len(lost)} process{' was' if len(lost) == 1 else 'es were'} lost",
+                f"No sign of life from {names}. What they were sending is taken over by the others.",
+                "Look into the log file of that machine for the reason.",
+            )
+        )
+    return found
+
+
+def _disk() -> list[Alert]:
+    free, reserve = shutil.disk_usage(settings.DATA_DIR).free, settings.DISK_RESERVE_MB * 1_000_000
+    if free >= 2 * reserve:
+        return []
+    full = free < reserve
+    return [
+        Alert(
+            "error" if full else "warning",
+            "The disk is full" if full else "The disk is nearly full",
+            f"{free // 1_000_000:,} MB are free. Below {settings.DISK_RESERVE_MB:,} MB no mail is accepted, so that "
+            "outcomes can still be recorded.",
+            "Make room on the disk that holds the data folder.",
+        )
+    ]
+
+
+def _messages(numbers: QueueNumbers) -> list[Alert]:
+    found = []
+    if numbers.in_doubt.number:
+        one = numbers.in_doubt.number == 1
+        found.append(
+            Alert(
+                "warning",
+                f"{numbers.in_doubt} message{' is' if one else 's are'} in doubt",
+                "The server's answer is missing, so it is not known whether the mail arrived.",
+                "Ask a recipient before sending one again.",
+                url=reverse("messages") + "?state=in_doubt",
+                action="Show",
+            )
+        )
+    if numbers.held.number:
+        one = numbers.held.number == 1
+        found.append(
+            Alert(
+                "warning",
+                f"{numbers.held} message{' waits' if one else 's wait'} for you",
+                "What is held is not tried by itself.",
+                "Look at the cause, then try again or cancel.",
+                url=reverse("messages") + "?state=held",
+                action="Show",
+            )
+        )
+    return found

@@ -1,0 +1,127 @@
+"""Status: does mail work now, what stands in the way, the queue, the last day, the processes, the installation."""
+
+import hashlib
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages as notes
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from adminapp.alerts import alerts
+from adminapp.chart import chart
+from adminapp.verdict import gather, verdict
+from emailcfg import activation
+from emailcfg.requests import actor_of
+from outbound import instances, queries, queue
+from outbound.models import State
+
+# The processes are forked after this was imported: it is when the program started.
+_STARTED_AT = timezone.now()
+
+
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """The whole page."""
+    context = {**_now(request), "chart": chart(), "installation": _installation()}
+    context["live"] = _live(request, context)
+    context["seen"] = _digest(context["live"])
+    return render(request, "adminapp/status.html", context)
+
+
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """What moves: 204 when it looks as the page already shows it. The sentence at the top, which is announced, comes
+    along only when it changed; the chart when a new one is asked for."""
+    context = _now(request)
+    part = _live(request, context)
+    seen = _digest(part)
+    if seen == request.GET.get("seen"):
+        return HttpResponse(status=204)
+    say = context["verdict"].sentence != request.GET.get("said")
+    context |= {"live": part, "seen": seen, "say": say}
+    return render(request, "adminapp/status_live.html", context)
+
+
+@require_safe
+def day(request: HttpRequest) -> HttpResponse:
+    """The chart and its table alone."""
+    return render(request, "adminapp/status_day.html", {"chart": chart(), "swapped": True})
+
+
+def _now(request: HttpRequest) -> dict[str, Any]:
+    facts = gather(activation.current())
+    numbers = queries.queue_numbers(facts.now)
+    shown = [(one, instances.state_of(one)) for one in instances.recent()]
+    ended = [pair for pair in shown if pair[1] != "stopped"]
+    return {
+        "facts": facts,
+        "verdict": verdict(facts),
+        "alerts": alerts(facts, numbers),
+        "numbers": [
+            ("Waiting", numbers.due, str(State.QUEUED), "due now"),
+            ("Sending", numbers.sending, str(State.SENDING), "with a process"),
+            ("Deferred", numbers.deferred, str(State.DEFERRED), "tried again later"),
+            ("In doubt", numbers.in_doubt, str(State.IN_DOUBT), "answer missing"),
+            ("Failed", numbers.failed, str(State.FAILED), "last 24 hours"),
+        ],
+        "oldest_due_at": numbers.oldest_due_at,
+        "processes": ended,
+    }
+
+
+def _live(request: HttpRequest, context: dict[str, Any]) -> str:
+    return render_to_string("adminapp/status_parts.html", context, request=request)
+
+
+def _digest(part: object) -> str:
+    """Of what is shown; the CSRF token differs in each answer and is left out."""
+    lines = [line for line in str(part).splitlines() if "csrfmiddlewaretoken" not in line]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _installation() -> list[tuple[str, str]]:
+    database = connection.settings_dict
+    name = (
+        database["NAME"]
+        if connection.vendor == "sqlite"
+        else f"{database['NAME']} at {database['HOST'] or 'localhost'}"
+    )
+    addresses = [f"http port {settings.HTTP_PORT}", f"https port {settings.HTTPS_PORT}", f"on {settings.BIND}"]
+    return [
+        ("Reached at", settings.PUBLIC_BASE_URL or ", ".join(addresses)),
+        ("Database", f"{connection.display_name}, {name}"),
+        ("Data folder", str(settings.DATA_DIR)),
+        ("Engine", "Celery" if settings.BROKER_URL else "embedded"),
+        ("Running since", f"{_STARTED_AT:%Y-%m-%d %H:%M} UTC"),
+    ]
+
+
+@require_POST
+def pause(request: HttpRequest) -> HttpResponse:
+    """Stops sending until somebody resumes it."""
+    queue.pause(actor=actor_of(request), reason=request.POST.get("reason", ""))
+    notes.success(request, "Sending is paused. What is on its way ends; everything else waits.")
+    return redirect("status")
+
+
+@require_POST
+def resume(request: HttpRequest) -> HttpResponse:
+    """Lets mail leave again."""
+    queue.resume(actor=actor_of(request))
+    notes.success(request, "Mail leaves again.")
+    return redirect("status")
+
+
+@require_POST
+def probe(request: HttpRequest) -> HttpResponse:
+    """Tries one message now, although the queue is held."""
+    if queue.try_now(activation.current().generation, actor=actor_of(request)):
+        notes.success(request, "One message is tried now. The others follow as soon as it is accepted.")
+    else:
+        notes.info(request, "Nothing holds the queue any more.")
+    return redirect("status")

@@ -1,0 +1,205 @@
+"""Does mail work now? The one answer that the OmniBar, Status and /metrics share, from a few indexed queries."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from django.utils import timezone
+
+from adminapp.templatetags.time_shown import words
+from emailcfg import activation, confirmation
+from emailcfg.models import ActiveConfig, ServiceInstance, TestSend
+from outbound import explained, instances, queries
+from outbound.models import Attempt, Breaker, Message, Priority, QueueState
+
+Level = Literal["ok", "warning", "error", "unknown"]
+
+_LOOKED_AT = 100  # the newest attempts, among which the last acceptance is looked for
+_COUNTED = 1_000
+_SLOW = timedelta(minutes=15)
+_PROVEN = (TestSend.State.ACCEPTED, TestSend.State.RECEIVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That mail was taken under the active revision: by real mail or by a test of exactly this configuration."""
+
+    at: datetime
+    what: str  # "last accepted", "test received"
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the verdict and the alerts judge by. `services` are the processes that deliver, the stopped ones
+    excepted; `waiting` is None when nothing stands in the way, so that a healthy queue is never counted."""
+
+    active: ActiveConfig
+    now: datetime
+    problems: tuple[str, ...]
+    queue: QueueState
+    breakers: tuple[Breaker, ...]
+    services: tuple[ServiceInstance, ...]
+    proof: Proof | None
+    failed_test: TestSend | None
+    oldest_due_at: datetime | None
+    waiting: queries.Count | None
+
+    @property
+    def alive(self) -> list[ServiceInstance]:
+        return [one for one in self.services if instances.state_of(one) != instances.LOST]
+
+    @property
+    def selected(self) -> str:
+        """The delivery service that the active revision selects, or ""."""
+        payload = self.active.revision.payload if self.active.revision is not None else {}
+        return str(payload.get("delivery", {}).get("selected") or "")
+
+    @property
+    def suppresses(self) -> bool:
+        payload = self.active.revision.payload if self.active.revision is not None else {}
+        return bool(payload.get("general", {}).get("suppress_all"))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`short` fits the OmniBar and carries the proof's age; `sentence` answers on Status and is stable while the
+    answer is, so that it is announced once; `at` is when it was proven. `ok` only for what was proven."""
+
+    level: Level
+    short: str
+    sentence: str
+    at: datetime | None = None
+
+
+def gather(active: ActiveConfig) -> Facts:
+    """Reads the facts. Nine queries at most, each by index."""
+    now = timezone.now()
+    problems = tuple(activation.problems(active.revision)) if active.revision is not None else ()
+    queue = queries.queue_state()
+    breakers = tuple(queries.open_breakers(active.generation))
+    services = tuple(one for one in instances.recent() if one.role != "web" and one.state != _STOPPED)
+    failed_test, proof = _proof(active)
+    late = Message.objects.filter(priority__in=Priority.values, due_at__lte=now - _SLOW)
+    first_due = late.order_by("priority", "due_at").values_list("due_at", flat=True)[:1]
+    facts = Facts(
+        active, now, problems, queue, breakers, services, proof, failed_test, next(iter(first_due), None), None
+    )
+    if _stands_still(facts):
+        waiting = Message.objects.filter(due_at__isnull=False).order_by()[: _COUNTED + 1].count()
+        count = queries.Count(min(waiting, _COUNTED), waiting > _COUNTED)
+        return Facts(active, now, problems, queue, breakers, services, proof, failed_test, facts.oldest_due_at, count)
+    return facts
+
+
+_STOPPED = ServiceInstance.State.STOPPED
+
+
+def _stands_still(facts: Facts) -> bool:
+    return bool(facts.problems or facts.queue.paused or facts.breakers or not facts.alive or not facts.selected)
+
+
+def _proof(active: ActiveConfig) -> tuple[TestSend | None, Proof | None]:
+    """The last test if it failed after everything that worked, and the last thing that worked."""
+    if active.revision is None:
+        return None, None
+    newest = Attempt.objects.order_by("-pk").values_list("error_class", "code", "revision", "at", "server")[:_LOOKED_AT]
+    sent = next(
+        (
+            Proof(at, "last accepted", server)
+            for error_class, code, revision, at, server in newest
+            if not error_class and 200 <= code < 300 and revision == active.revision_id
+        ),
+        None,
+    )
+    test = TestSend.objects.filter(
+        content_hash=active.revision.content_hash, finished_at__isnull=False, dry_run=False
+    ).first()
+    if test is None or test.finished_at is None:
+        return None, sent
+    if test.state not in _PROVEN:
+        return (
+            test if test.state == TestSend.State.FAILED and (sent is None or sent.at < test.finished_at) else None
+        ), sent
+    tested = Proof(test.received_at or test.finished_at, f"test {test.get_state_display()}", test.server)
+    return None, max((one for one in (sent, tested) if one is not None), key=lambda one: one.at)
+
+
+def verdict(facts: Facts) -> Verdict:
+    """The first of the reasons why no mail leaves; else how it was proven that it does."""
+    return _nothing_can_leave(facts) or _held(facts) or _nobody_sends(facts) or _proven(facts)
+
+
+def _nothing_can_leave(facts: Facts) -> Verdict | None:
+    if facts.active.revision is None:
+        return Verdict("unknown", "Not configured", "No mail leaves yet: no configuration is active.")
+    if facts.problems:
+        return Verdict(
+            "error",
+            f"{_waits(facts)}: r{facts.active.revision_id} can't be read",
+            f"No mail leaves. {facts.problems[0]}",
+        )
+    if stopped := confirmation.sending_paused(facts.active):
+        return Verdict("error", "No mail leaves: sending is paused", f"No mail leaves. {stopped}")
+    if not facts.selected and not facts.suppresses:
+        sentence = "No mail leaves: the active configuration has no delivery service switched on."
+        return Verdict("warning", "No delivery service: no mail leaves", sentence)
+    return None
+
+
+def _held(facts: Facts) -> Verdict | None:
+    if facts.queue.paused:
+        by = f" by {facts.queue.paused_by}" if facts.queue.paused_by else ""
+        return Verdict("warning", "Sending is paused", f"No mail leaves: sending was paused{by}.")
+    if facts.suppresses:
+        return Verdict("warning", "All mail is suppressed", "No mail leaves: the configuration suppresses all mail.")
+    for breaker in facts.breakers:
+        told = explained.of_breaker(breaker)
+        if not breaker.sender:
+            return Verdict("error", f"{_waits(facts)}: {told.title}", f"No mail leaves: {told.title}.")
+    return None
+
+
+def _nobody_sends(facts: Facts) -> Verdict | None:
+    if not facts.alive:
+        sentence = "No mail leaves: no process is running that delivers it."
+        return Verdict("error", f"{_waits(facts)}: no process delivers", sentence)
+    if all(one.state == ServiceInstance.State.REJECTED for one in facts.alive):
+        error = next((one.error for one in facts.alive if one.error), "")
+        name = f"r{facts.active.revision_id}"
+        return Verdict("error", f"No process runs {name}", f"Every process refused {name}. {error}".strip())
+    return None
+
+
+def _proven(facts: Facts) -> Verdict:
+    if facts.oldest_due_at is not None:
+        age = words((facts.now - facts.oldest_due_at).total_seconds())
+        return Verdict("warning", f"Mail is late by {age}", f"Mail leaves late: messages wait for {age} and longer.")
+    held = next((breaker for breaker in facts.breakers if breaker.sender), None)
+    if held is not None:
+        return Verdict("warning", f"Mail from {held.sender} waits", f"Mail leaves, but not from {held.sender}.")
+    if facts.failed_test is not None and facts.failed_test.finished_at is not None:
+        level: Level = "error" if facts.proof is None else "warning"
+        when = _ago(facts, facts.failed_test.finished_at)
+        return Verdict(
+            level,
+            f"The last test failed {when}",
+            "It is not proven that mail works: the last test of the active configuration failed.",
+            facts.failed_test.finished_at,
+        )
+    if facts.proof is None:
+        sentence = f"r{facts.active.revision_id} is active, and nothing has proven yet that mail works."
+        return Verdict("unknown", "Active, not proven yet", sentence)
+    return Verdict(
+        "ok", f"Mail works ({facts.proof.what} {_ago(facts, facts.proof.at)})", "Mail works.", facts.proof.at
+    )
+
+
+def _waits(facts: Facts) -> str:
+    if facts.waiting is None or not facts.waiting.number:
+        return "No mail leaves"
+    return f"{facts.waiting} message{' waits' if facts.waiting.number == 1 else 's wait'}"
+
+
+def _ago(facts: Facts, at: datetime) -> str:
+    return f"{words((facts.now - at).total_seconds())} ago"

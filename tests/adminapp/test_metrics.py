@@ -1,0 +1,81 @@
+"""Metrics: who may read them, their form, and that nothing private stands in them."""
+
+import re
+
+import pytest
+from django.test import Client
+
+from outbound import auth
+from outbound.models import OutcomeCount
+from tests.outbound.log_making import ACCEPTED, GREYLISTED, a_day_of_outcomes, a_message, a_service, an_open_breaker
+from tests.outbound.making import ANA, a_config, activate
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("claimed")]
+
+ELSEWHERE = {"REMOTE_ADDR": "192.0.2.9", "secure": True}
+
+
+def values(client: Client) -> dict[str, float]:
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    assert response["Content-Type"].startswith("text/plain; version=0.0.4")
+    lines = [line for line in response.content.decode().splitlines() if not line.startswith("#")]
+    return {name: float(number) for name, number in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_every_line_has_the_form_of_the_text_format(client: Client) -> None:
+    active = activate(a_config())
+    a_service(active.generation)
+    text = client.get("/metrics").content.decode()
+    assert text.endswith("\n")
+    label = r'[a-z_]+="[^"\\\n]*"'
+    sample = re.compile(rf"adminapp_[a-z_]+(?:\{{{label}(?:,{label})*\}})? -?[0-9.e+]+")
+    for line in text.splitlines():
+        assert line.startswith(("# HELP adminapp_", "# TYPE adminapp_")) or sample.fullmatch(line), line
+    described = set(re.findall(r"^# TYPE (\S+)", text, flags=re.MULTILINE))
+    assert set(re.findall(r"^(adminapp_[a-z_]+)", text, flags=re.MULTILINE)) <= described
+
+
+def test_the_numbers_are_those_of_status(client: Client) -> None:
+    active = activate(a_config())
+    a_service(active.generation)
+    a_service(active.generation, ago_s=60)
+    a_message("sent", ACCEPTED, revision=active.revision_id)
+    a_message("deferred", GREYLISTED)
+    found = values(client)
+    assert found['adminapp_queue_messages{state="deferred"}'] == 1
+    assert found["adminapp_mail_works"] == 1
+    assert found["adminapp_active_generation"] == active.generation
+    assert sorted(value for name, value in found.items() if name.startswith("adminapp_process_up")) == [0, 1]
+    an_open_breaker(active.generation)
+    assert values(client)["adminapp_breaker_open"] == 1
+    assert values(client)["adminapp_mail_works"] == 0
+
+
+def test_outcomes_are_counted_from_midnight(client: Client) -> None:
+    a_day_of_outcomes()
+    today = OutcomeCount.objects.latest("slot").slot.replace(hour=0)
+    wanted = sum(row.count for row in OutcomeCount.objects.filter(outcome="sent", slot__gte=today))
+    assert values(client)['adminapp_outcomes_total{outcome="sent"}'] == wanted
+
+
+def test_other_machines_need_a_token_that_may_read_the_log(client: Client) -> None:
+    reader = auth.create(name="prometheus", scopes=["messages:read"], actor=ANA)
+    sender = auth.create(name="shop", scopes=["messages:send"], actor=ANA)
+    assert client.get("/metrics", **ELSEWHERE).status_code == 401
+    for text, status in ((reader, 200), (sender, 401), ("nonsense", 401), ("", 401)):
+        headers = {"Authorization": f"Bearer {text}"}
+        assert client.get("/metrics", headers=headers, **ELSEWHERE).status_code == status
+
+
+def test_a_wrong_token_is_refused_on_this_machine_too(client: Client) -> None:
+    assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
+
+
+def test_nothing_private_stands_in_them(client: Client) -> None:
+    active = activate(a_config())
+    a_message("deferred", GREYLISTED, to=("secret.person@example.com",), subject="Very private")
+    an_open_breaker(active.generation, sender="shop@acme.example", sentence="535 ana is locked")
+    text = client.get("/metrics").content.decode()
+    for private in ("secret.person", "Very private", "acme.example", "127.0.0.1", "locked", "@"):
+        assert private not in text

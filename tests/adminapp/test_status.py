@@ -1,0 +1,233 @@
+"""Status, its verdict and alerts, the OmniBar that says the same, pausing, trying now."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from adminapp import chart
+from adminapp.verdict import Verdict, gather, verdict
+from emailcfg import activation
+from emailcfg.models import ActiveConfig, AuditEvent, ServiceInstance
+from outbound import queue
+from outbound.models import Breaker, OutcomeCount, QueueState
+from tests.emailcfg.making import a_test_of
+from tests.outbound.log_making import (
+    ACCEPTED,
+    GREYLISTED,
+    NO_ANSWER,
+    a_day_of_outcomes,
+    a_message,
+    a_service,
+    an_open_breaker,
+)
+from tests.outbound.making import ANA, a_config, activate
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def active(db: None) -> ActiveConfig:
+    """A configuration is active and a process runs it."""
+    found = activate(a_config())
+    a_service(found.generation)
+    return found
+
+
+def now_says() -> Verdict:
+    return verdict(gather(activation.current()))
+
+
+def page(client: Client) -> str:
+    return client.get("/status/").content.decode()
+
+
+def test_nothing_configured_is_said_with_the_way_to_begin(admin_client: Client) -> None:
+    assert now_says().level == "unknown"
+    assert "No mail leaves yet: no configuration is active." in page(admin_client)
+
+
+def test_active_alone_is_not_green(active: ActiveConfig) -> None:
+    assert (now_says().level, now_says().short) == ("unknown", "Active, not proven yet")
+
+
+def test_green_is_what_real_mail_or_a_test_proved_and_says_when(active: ActiveConfig) -> None:
+    a_message("sent", ACCEPTED, revision=active.revision_id, at=timezone.now() - timedelta(minutes=2))
+    assert (now_says().level, now_says().short) == ("ok", "Mail works (last accepted 2 minutes ago)")
+    assert active.revision is not None
+    a_test_of(active.revision, "received", received_at=timezone.now())
+    assert now_says().short == "Mail works (test received a moment ago)"
+
+
+def test_mail_under_another_revision_proves_nothing_for_this_one(active: ActiveConfig) -> None:
+    a_message("sent", ACCEPTED, revision=active.revision_id)
+    again = activate(a_config(2526))
+    ServiceInstance.objects.update(generation=again.generation)
+    assert now_says().level == "unknown"
+
+
+def test_mail_that_was_suppressed_proves_nothing(active: ActiveConfig) -> None:
+    a_message("suppressed", {"reply": "", "reason": "suppress_all"}, revision=active.revision_id)
+    assert now_says().level == "unknown"
+
+
+def test_a_failed_test_counts_only_until_something_works(active: ActiveConfig) -> None:
+    assert active.revision is not None
+    a_test_of(active.revision, "failed")
+    assert now_says().level == "error"
+    a_message("sent", ACCEPTED, revision=active.revision_id, at=timezone.now() + timedelta(seconds=1))
+    assert now_says().level == "ok"
+
+
+def test_an_open_breaker_is_told_with_how_many_wait_and_why(active: ActiveConfig, admin_client: Client) -> None:
+    for _ in range(3):
+        a_message("queued", due_at=timezone.now())
+    an_open_breaker(active.generation)
+    assert now_says().level == "error"
+    assert now_says().short.startswith("3 messages wait: ")
+    shown = page(admin_client)
+    for text in ("535 5.7.8 Error: authentication failed", "Try now", "tried by itself", now_says().short):
+        assert text in shown
+
+
+def test_a_breaker_of_an_earlier_generation_holds_nothing(active: ActiveConfig) -> None:
+    an_open_breaker(active.generation - 1)
+    a_message("sent", ACCEPTED, revision=active.revision_id)
+    assert now_says().level == "ok"
+
+
+def test_mail_of_one_sender_held_is_a_warning_that_names_it(active: ActiveConfig) -> None:
+    a_message("sent", ACCEPTED, revision=active.revision_id)
+    an_open_breaker(active.generation, sender="shop@acme.example", error_class="sender", stage="sender")
+    assert (now_says().level, now_says().short) == ("warning", "Mail from shop@acme.example waits")
+
+
+def test_no_process_is_an_error_even_after_mail_was_accepted(active: ActiveConfig, admin_client: Client) -> None:
+    a_message("sent", ACCEPTED, revision=active.revision_id)
+    ServiceInstance.objects.update(last_seen=timezone.now() - timedelta(seconds=20))
+    assert now_says().level == "error"
+    assert "no process" in now_says().short
+    assert "lost" in page(admin_client)
+
+
+def test_a_process_that_refused_the_configuration_is_named(active: ActiveConfig, admin_client: Client) -> None:
+    ServiceInstance.objects.update(state="rejected", error="The secret <b>can't</b> be decrypted.")
+    assert now_says().level == "error"
+    shown = page(admin_client)
+    assert "refused the configuration" in shown
+    assert "<b>can" not in shown
+
+
+def test_a_lost_process_is_named_beside_one_that_runs(active: ActiveConfig, admin_client: Client) -> None:
+    a_service(active.generation, ago_s=60, host="mail-2", pid=77)
+    assert "No sign of life from outbound mail-2/77" in page(admin_client)
+
+
+def test_mail_that_waits_for_long_is_late(active: ActiveConfig) -> None:
+    a_message("queued", due_at=timezone.now() - timedelta(minutes=20))
+    assert now_says().short == "Mail is late by 20 minutes"
+
+
+def test_a_nearly_full_disk_warns_before_nothing_is_accepted(
+    active: ActiveConfig, admin_client: Client, settings: Settings
+) -> None:
+    assert "disk is" not in page(admin_client)
+    settings.DISK_RESERVE_MB = 10**9
+    assert "The disk is full" in page(admin_client)
+
+
+def test_messages_in_doubt_and_held_are_alerts_that_lead_to_them(active: ActiveConfig, admin_client: Client) -> None:
+    a_message("in_doubt", NO_ANSWER)
+    a_message("held", cause="crashes_service")
+    shown = page(admin_client)
+    assert "1 message is in doubt" in shown
+    assert "1 message waits for you" in shown
+    assert "/messages/?state=in_doubt" in shown
+
+
+def test_pausing_shows_on_every_page_until_resumed(active: ActiveConfig, admin_client: Client) -> None:
+    admin_client.post("/status/pause/", {"reason": "Moving <the> relay"})
+    assert now_says().short == "Sending is paused"
+    shown = page(admin_client)
+    assert "Moving &lt;the&gt; relay" in shown
+    assert "sending was paused by ana@acme.example" in admin_client.get("/messages/").content.decode()
+    for _ in range(2):
+        admin_client.post("/status/resume/")
+    assert not QueueState.objects.get().paused
+    assert list(AuditEvent.objects.filter(action__startswith="queue.").values_list("action", flat=True)) == [
+        "queue.resumed",
+        "queue.paused",
+    ]
+
+
+def test_try_now_makes_the_probe_due_and_is_audited(active: ActiveConfig, admin_client: Client) -> None:
+    an_open_breaker(active.generation)
+    admin_client.post("/status/probe/")
+    assert Breaker.objects.get().next_probe_at <= timezone.now()
+    assert AuditEvent.objects.filter(action="queue.tried", actor_name="ana@acme.example").count() == 1
+
+
+def test_try_now_without_anything_held_changes_nothing(active: ActiveConfig, admin_client: Client) -> None:
+    an_open_breaker(active.generation, is_open=False, next_probe_at=None)
+    answer = admin_client.post("/status/probe/", follow=True)
+    assert "Nothing holds the queue any more." in answer.content.decode()
+    assert Breaker.objects.get().next_probe_at is None
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "probe"])
+def test_looking_at_a_verb_changes_nothing(admin_client: Client, verb: str) -> None:
+    assert admin_client.get(f"/status/{verb}/").status_code == 405
+
+
+def test_the_live_part_comes_only_when_it_changed_and_the_sentence_only_when_it_did(
+    active: ActiveConfig, admin_client: Client
+) -> None:
+    shown = page(admin_client)
+    seen = shown.split('name="seen" value="')[1].split('"')[0]
+    said = now_says().sentence
+    assert admin_client.get("/status/live/", {"seen": seen, "said": said}).status_code == 204
+    a_message("deferred", GREYLISTED)
+    part = admin_client.get("/status/live/", {"seen": seen, "said": said}).content.decode()
+    assert "<html" not in part
+    assert 'id="verdict"' not in part
+    queue.pause(actor=ANA)
+    assert 'id="verdict"' in admin_client.get("/status/live/", {"seen": seen, "said": said}).content.decode()
+
+
+def test_the_omnibar_asks_little_of_the_database(
+    active: ActiveConfig, admin_client: Client, django_assert_max_num_queries: Any
+) -> None:
+    a_message("sent", ACCEPTED, revision=active.revision_id)
+    with django_assert_max_num_queries(14):  # two of them for the session and its user
+        admin_client.get("/omnibar/")
+
+
+def test_the_chart_counts_each_outcome_in_its_hour() -> None:
+    now = datetime(2026, 5, 2, 10, 42, tzinfo=UTC)
+    rows = [(now.replace(minute=0), "sent", 7), (now.replace(minute=30), "sent", 2), (now, "failed", 1)]
+    rows += [(now - timedelta(hours=3), "deferred", 4), (now - timedelta(hours=30), "sent", 99)]
+    OutcomeCount.objects.bulk_create(OutcomeCount(slot=slot, outcome=name, count=n) for slot, name, n in rows)
+    drawn = chart.chart(now)
+    assert len(drawn.bars) == 24
+    assert drawn.bars[-1].counts == (9, 0, 1)
+    assert drawn.bars[-1].says == "10:00 to 11:00 UTC: 9 accepted, 0 deferred, 1 failed"
+    assert drawn.bars[-4].counts == (0, 4, 0)
+    assert drawn.totals == (("sent", "accepted", 9), ("deferred", "deferred", 4), ("failed", "failed", 1))
+    assert drawn.top == 10
+    highest = drawn.bars[-1].parts
+    assert sum(part.height for part in highest) == pytest.approx(chart.HEIGHT)
+    assert highest[0].y + highest[0].height == pytest.approx(chart.HEIGHT)
+
+
+def test_a_day_is_drawn_with_a_title_for_each_bar_and_a_table_behind_it(
+    active: ActiveConfig, admin_client: Client
+) -> None:
+    assert "No attempt was made" in page(admin_client)
+    a_day_of_outcomes()
+    shown = page(admin_client)
+    assert shown.count("<title>") == 25  # the page's own and one for each hour
+    assert "Outcomes by hour, UTC" in shown
+    assert 'id="day-table" hx-swap-oob' in admin_client.get("/status/day/").content.decode()
