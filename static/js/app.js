@@ -14,9 +14,20 @@
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.target.id !== "omnibar") return;
     const text = event.detail.xhr.responseText;
-    if (text === shown) event.detail.shouldSwap = false;
+    if (pressed) { event.detail.shouldSwap = false; missed = true; }
+    else if (text === shown) event.detail.shouldSwap = false;
     else if (event.detail.shouldSwap) shown = text;
   });
+  // A button replaced between press and release would swallow the click: while one is held, the bar waits.
+  let pressed = false, missed = false;
+  document.addEventListener("pointerdown", (event) => { pressed = event.target.closest("#omnibar") !== null; });
+  for (const end of ["pointerup", "pointercancel"]) {
+    document.addEventListener(end, () => {
+      pressed = false;
+      if (missed) setTimeout(() => htmx.trigger(document.body, "omnibar:refresh"), 0);
+      missed = false;
+    });
+  }
 
   // Copies the text of another element; without a secure context the old way still works.
   const copy = async (text) => {
