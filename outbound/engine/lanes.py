@@ -14,7 +14,7 @@ from outbound.journal import Journal
 log = logging.getLogger(__name__)
 
 IDLE_CLOSE_S = 10.0  # a kept-open session nobody used for so long is closed
-LOW_WATER = 200  # so few messages left: time to claim more
+LOW_WATER = 400  # so few messages left: time to claim more
 _STOPS = QUEUE_WIDE | {ErrorClass.HOST}
 
 

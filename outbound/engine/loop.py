@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -26,13 +26,14 @@ from outbound.engine.settle import Policy, failed_attempt
 from outbound.engine.transport import NOTHING, Transport, TransportRefused, load
 from outbound.engine.work import QUEUE_WIDE, Broken, Outcome, Stamp, Tripped, Work
 from outbound.journal import Journal
-from outbound.models import Breaker, Lease, QueueState
+from outbound.models import Breaker, Lease
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.25
+GATHER_S = 0.02  # how long outcomes wait for company while the lanes are busy
 STOP_WITHIN_S = 30.0
-MAX_HELD = 2 * store.BATCH  # claimed and not yet recorded
+MAX_HELD = 3 * store.BATCH  # claimed and not yet recorded
 _WATCH_S = 1.0
 _SWEEP_S = 10.0
 _RELOAD_S = 5.0  # until a refused generation is tried again: its keys may have been restored
@@ -61,7 +62,9 @@ class Engine:
         self.folder = Path(settings.DATA_DIR) / "outbound"
         self.policy = Policy(settings.RETRY_FIRST_S, settings.IN_DOUBT == "hold")
         self.transport: Transport = NOTHING
-        self.refused: tuple[int, str] | None = None  # a generation and epoch this process could not load
+        # Generation, epoch, and whether a return failed: what this process runs, and what it could not load.
+        self._loaded: tuple[int, str, bool] | None = None
+        self._refused: tuple[int, str, bool] | None = None
         self.error = ""
         self._stopping = False
         self._due = _Due()
@@ -70,6 +73,7 @@ class Engine:
         self._retired: list[Pool] = []
         self._uneasy = False
         self._probing = False
+        self._committed_at = 0.0
         self._inode = _inode()
 
     def stop(self) -> None:
@@ -112,51 +116,65 @@ class Engine:
 
     def _turn(self) -> bool:
         """Takes up a new generation, records and claims. Returns whether there is more to do at once."""
-        now = timezone.now()
-        self._take_up(activation.current())
+        now = datetime.now(UTC)
+        pulse = store.pulse()
+        self._take_up(pulse)
         self._collect()
         room = MAX_HELD - len(self._held)
-        wants = len(self.pool.pending) <= LOW_WATER and room > 0 and self._may_claim(now)
+        wants = len(self.pool.pending) <= LOW_WATER and room > 0 and self._may_claim(pulse, now)
         if not self._events and not wants:
             return False
+        if not self._worth_a_commit(wants):
+            self.wake.wait(GATHER_S)
+            self.wake.clear()
+            return True
         events, claimed = self._events, []
         with transaction.atomic():
-            self._record(events, now)
+            pulse = store.pulse()
+            self._record(events, pulse, now)
             if wants:
-                claimed = self._claim(min(store.BATCH, room), now, alone=self._held.keys() <= set(_ids(events)))
+                alone = self._held.keys() <= set(_ids(events))
+                claimed = self._claim(min(store.BATCH, room), pulse, now, alone=alone)
+        self._committed_at = time.monotonic()
         self._settled(events)
         for work in claimed:
             self._held[work.id] = work
         if claimed:
             self._hand_out(claimed, now)
-        return len(claimed) >= store.BATCH and not self.pool.pending
+        return bool(claimed)
 
-    def _may_claim(self, now: datetime) -> bool:
+    def _worth_a_commit(self, wants: bool) -> bool:
+        """Whether to write now, or to let the lanes finish more first: each commit waits for the disk."""
+        if wants and len(self.pool.pending) < LOW_WATER // 4:
+            return True
+        finished = len(self._events)
+        if finished >= LOW_WATER or finished >= len(self._held):
+            return True
+        return time.monotonic() - self._committed_at > GATHER_S
+
+    def _may_claim(self, pulse: store.Pulse, now: datetime) -> bool:
         """A first look outside of any transaction, so that an idle service writes nothing."""
-        if self.transport.hold or not store.something_due(now):
+        if self.transport.hold or pulse.paused or not store.something_due(now):
             return False
-        if QueueState.objects.filter(singleton=1, paused=True).exists():
-            return False
+        if not pulse.uneasy:
+            return True
         gate = breaker.gate(self.transport.generation, now)
-        self._uneasy = gate.uneasy
         return not gate.shut or gate.probe is not None
 
-    def _claim(self, limit: int, now: datetime, *, alone: bool) -> list[Work]:
-        """Within the transaction: everything that may hold the queue is read again here. `alone`: nothing else is
-        in flight, as a probe and a suspect need it."""
+    def _claim(self, limit: int, pulse: store.Pulse, now: datetime, *, alone: bool) -> list[Work]:
+        """Within the transaction, where the pulse was read again. `alone`: nothing else is in flight, as a probe and
+        a suspect need it."""
         transport = self.transport
-        row = ActiveConfig.objects.filter(singleton=1).values_list("generation", "epoch").first()
-        if row != (transport.generation, transport.epoch):
+        if pulse.paused or (pulse.generation, pulse.epoch) != (transport.generation, transport.epoch):
             return []
-        if QueueState.objects.filter(singleton=1, paused=True).exists():
-            return []
-        gate = breaker.gate(transport.generation, now)
-        self._uneasy = gate.uneasy
         self._probing = False
-        if gate.shut:
-            if gate.probe is None or not alone or not self._begin_probe(gate.probe, now):
-                return []
-            limit = 1
+        if pulse.uneasy or self._uneasy:
+            gate = breaker.gate(transport.generation, now)
+            self._uneasy = gate.uneasy
+            if gate.shut:
+                if gate.probe is None or not alone or not self._begin_probe(gate.probe, now):
+                    return []
+                limit = 1
         per_minute = transport.per_minute
         if per_minute is not None and not transport.suppresses:
             limit = rate.take(transport.config.provider or "", per_minute=per_minute, wanted=limit, now=now)
@@ -220,7 +238,7 @@ class Engine:
                 self._events.append(done.popleft())
         self._retired = [pool for pool in self._retired if not pool.ended]
 
-    def _record(self, events: list[Outcome | Broken | Tripped], now: datetime) -> None:
+    def _record(self, events: list[Outcome | Broken | Tripped], pulse: store.Pulse, now: datetime) -> None:
         outcomes = [event for event in events if isinstance(event, Outcome)]
         freed: list[Work] = []
         tripped: list[Tripped] = [event for event in events if isinstance(event, Tripped)]
@@ -238,13 +256,18 @@ class Engine:
         store.record(self._lease, outcomes, now)
         if freed:
             store.release(self._lease, freed, now)
-        self._judge(outcomes, tripped, len(freed), now)
+        self._judge(outcomes, tripped, pulse, now)
+        if pulse.confirm_state == ActiveConfig.Confirm.PENDING:
+            self._report_attempts(outcomes, tripped, len(freed))
 
-    def _judge(self, outcomes: list[Outcome], tripped: list[Tripped], freed: int, now: datetime) -> None:
+    def _judge(self, outcomes: list[Outcome], tripped: list[Tripped], pulse: store.Pulse, now: datetime) -> None:
         """Opens and closes breakers by what was just recorded."""
         generation = self.transport.generation
-        good = [one for one in outcomes if one.counted and one.stamp.generation == generation and _answered(one)]
-        if good and self._uneasy:
+        uneasy = self._uneasy or pulse.uneasy
+        good = uneasy and [
+            one for one in outcomes if one.counted and one.stamp.generation == generation and _answered(one)
+        ]
+        if good:
             senders = frozenset(self._held[one.id].mail_from for one in good if one.id in self._held)
             breaker.worked(generation, senders=senders, now=now)
         seen: set[tuple[str, str]] = set()
@@ -265,13 +288,10 @@ class Engine:
                 first_s=self.policy.first_s,
                 probing=self._probing,
             )
-        self._report_attempts(outcomes, tripped, freed)
 
     def _report_attempts(self, outcomes: list[Outcome], tripped: list[Tripped], freed: int) -> None:
         """An activation that awaits confirmation is judged by its attempts. A refused login is the failure of every
         message that was claimed by then."""
-        if activation.current().confirm_state != ActiveConfig.Confirm.PENDING:
-            return
         bad = {ErrorClass.CONFIGURATION, ErrorClass.SENDER}
         failed = sum(one.error_class in bad for one in outcomes)
         if any(one.failure.error_class in bad for one in tripped):
@@ -299,29 +319,24 @@ class Engine:
 
     # Generations
 
-    def _take_up(self, active: ActiveConfig) -> None:
+    def _take_up(self, pulse: store.Pulse) -> None:
         """Swaps the transport when another generation is active. On any error the last good one goes on."""
-        found = (active.generation, active.epoch)
-        if found == (self.transport.generation, self.transport.epoch) and not self._hold_changed(active):
+        found = (pulse.generation, pulse.epoch, pulse.confirm_state == ActiveConfig.Confirm.FAILED)
+        if found == self._loaded or (found == self._refused and time.monotonic() < self._due.reload):
             return
-        if found == self.refused and time.monotonic() < self._due.reload:
-            return
+        active = activation.current()
         try:
             transport = load(active)
         except TransportRefused as error:
-            self.refused, self.error = found, str(error)
+            self._refused, self.error = found, str(error)
             self._due.reload = time.monotonic() + _RELOAD_S
             log.error("Generation %d is refused by this process: %s", active.generation, error)
             self._beat()
             return
-        self.refused, self.error = None, ""
+        failed = active.confirm_state == ActiveConfig.Confirm.FAILED
+        self._loaded, self._refused, self.error = (active.generation, active.epoch, failed), None, ""
         self._swap(transport)
         self._beat()
-
-    def _hold_changed(self, active: ActiveConfig) -> bool:
-        """A return that failed pauses sending without a new generation."""
-        failed = active.confirm_state == ActiveConfig.Confirm.FAILED
-        return failed and self.transport.hold != confirmation.sending_paused(active)
 
     def _swap(self, transport: Transport) -> None:
         old, self.transport = self.pool, transport
@@ -367,7 +382,7 @@ class Engine:
 
     def _beat(self) -> None:
         self._due.beat = time.monotonic() + instances.BEAT_S
-        state = State.REJECTED if self.refused else State.STOPPING if self._stopping else State.RUNNING
+        state = State.REJECTED if self._refused else State.STOPPING if self._stopping else State.RUNNING
         generation = self.transport.generation if self.transport is not NOTHING else None
         instances.beat(self.instance, state=state, generation=generation, error=self.error or self.transport.hold)
         until = timezone.now() + timedelta(seconds=settings.LEASE_S)
@@ -389,7 +404,7 @@ class Engine:
             self._collect()
         with transaction.atomic():
             now = timezone.now()
-            self._record(self._events, now)
+            self._record(self._events, store.pulse(), now)
             store.release(self._lease, left, now)
         self._settled(self._events)
         self._forget(left)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Self
 
 from emailcfg.providers.base import ErrorClass, Failure, Mail
@@ -76,8 +77,11 @@ class Outcome:
     ms: float = 0.0
 
     def line(self) -> str:
-        """The outcome as one line of JSON, for the journal."""
+        """The outcome as one line of JSON, for the journal: short for the usual one."""
         stamp = self.stamp
+        if self.state == "sent" and not self.recipients:
+            text = (_quoted(self.enhanced), _quoted(self.reply), _quoted(self.provider_id), _quoted(self.note))
+            return f"[{self.id},{self.at},{self.doubts},{self.code},{','.join(text)},{self.ms},{_stamp_line(stamp)}]"
         return _ENCODE(
             (
                 *(self.id, self.state, self.at, self.cause, self.due_at and self.due_at.isoformat(), self.doubts),
@@ -90,13 +94,33 @@ class Outcome:
     @classmethod
     def from_line(cls, line: str) -> Self:
         """Raises ValueError or TypeError when the line was damaged."""
-        pk, state, at, cause, due, doubts, counted, recipients, *answer, stamp = json.loads(line)
+        found = json.loads(line)
+        if len(found) == _SENT_LENGTH:
+            pk, at, doubts, code, enhanced, reply, provider_id, note, ms, stamp = found
+            return cls(
+                *(pk, "sent", at, Stamp(*stamp)),
+                doubts=doubts,
+                code=code,
+                enhanced=enhanced,
+                reply=reply,
+                provider_id=provider_id,
+                note=note,
+                ms=ms,
+            )
+        pk, state, at, cause, due, doubts, counted, recipients, *answer, stamp = found
         due_at = datetime.fromisoformat(due) if due else None
         entries = tuple(RecipientOutcome(*entry) for entry in recipients)
         return cls(pk, state, at, Stamp(*stamp), cause, due_at, doubts, counted, entries, *answer)
 
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+_quoted = json.encoder.encode_basestring_ascii
+_SENT_LENGTH = 10
+
+
+@lru_cache(maxsize=64)
+def _stamp_line(stamp: Stamp) -> str:
+    return _ENCODE((stamp.revision, stamp.generation, stamp.server, stamp.tls))
 
 
 @dataclass(frozen=True, slots=True)
