@@ -12,7 +12,7 @@
   // menu loses the focus, and screen readers stay quiet.
   let shown = null;
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.target.id !== "omnibar") return;
+    if (event.detail.target?.id !== "omnibar") return;
     const text = event.detail.xhr.responseText;
     if (pressed) { event.detail.shouldSwap = false; missed = true; }
     else if (text === shown) event.detail.shouldSwap = false;
@@ -55,7 +55,7 @@
 
   // A dialog that arrives opens itself; its Cancel button, Escape and a click beside it close it.
   document.addEventListener("htmx:afterSwap", (event) => {
-    const dialog = event.detail.target.querySelector?.("dialog[data-open]");
+    const dialog = event.detail.target?.querySelector?.("dialog[data-open]");
     if (dialog && !dialog.open) dialog.showModal();
   });
   // Only its backdrop counts as beside; its padding, and Enter in a field (a click at 0, 0), do not.
