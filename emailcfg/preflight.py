@@ -70,9 +70,8 @@ def preflight(revision: ConfigRevision, active: ActiveConfig) -> Preflight:
     loaded, running = _readable(revision), _readable(active.revision)
     found = [Consequence(Level.HARD, code, sentence) for code, sentence in activation.obstacles(revision)]
     if loaded is not None:
-        found += _of_content(loaded, running.config if running else None)
-        found += _of_tests(revision)
-        found += _of_processes()
+        found += of_config(loaded.config, revision.content_hash, running.config if running else None)
+        found += [Consequence(Level.NOTE, "migrated", f"Brought to today's schema: {step}") for step in loaded.migrated]
     return Preflight(
         revision=revision,
         active=active,
@@ -81,6 +80,11 @@ def preflight(revision: ConfigRevision, active: ActiveConfig) -> Preflight:
         rollback=revision.activations.exists(),
         can_return=active.revision is not None and not activation.problems(active.revision),
     )
+
+
+def of_config(config: EmailConfig, content_hash: str, running: EmailConfig | None) -> list[Consequence]:
+    """What follows from activating this content instead of what is running: warnings and notes, saved or not."""
+    return [*_of_content(config, running), *_of_tests(content_hash), *_of_processes()]
 
 
 def _readable(revision: ConfigRevision | None) -> Loaded | None:
@@ -98,8 +102,8 @@ def _changes(loaded: Loaded | None, running: Loaded | None, active: ActiveConfig
     return tuple(compare(running.config if running else EmailConfig(), loaded.config))
 
 
-def _of_content(loaded: Loaded, running: EmailConfig | None) -> list[Consequence]:
-    config, found = loaded.config, []
+def _of_content(config: EmailConfig, running: EmailConfig | None) -> list[Consequence]:
+    found = []
     if activation.stops_all_mail(config):
         sentence = "No delivery service is on: this stops all mail. Messages are accepted and wait."
         found.append(Consequence(Level.WARNING, "stops_all_mail", sentence))
@@ -109,8 +113,6 @@ def _of_content(loaded: Loaded, running: EmailConfig | None) -> list[Consequence
     if config.general.divert_to:
         sentence = f"All mail is diverted to {config.general.divert_to}: nobody else receives any."
         found.append(Consequence(Level.WARNING, "divert_all", sentence))
-    for sentence in loaded.migrated:
-        found.append(Consequence(Level.NOTE, "migrated", f"Brought to the schema of today: {sentence}"))
     return found + _of_queue(config, running)
 
 
@@ -125,8 +127,8 @@ def _of_queue(config: EmailConfig, running: EmailConfig | None) -> list[Conseque
     return [Consequence(Level.NOTE, "queued", f"{text}.")]
 
 
-def _of_tests(revision: ConfigRevision) -> list[Consequence]:
-    test = history.last_tests([revision.content_hash]).get(revision.content_hash)
+def _of_tests(content_hash: str) -> list[Consequence]:
+    test = history.last_tests([content_hash]).get(content_hash)
     if test is None or test.finished_at is None:
         return [Consequence(Level.WARNING, "untested", "This configuration was never tested. Send a test email first.")]
     when = test.finished_at.strftime("%d %b %Y %H:%M UTC")

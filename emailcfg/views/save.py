@@ -14,11 +14,12 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from emailcfg import activation, diff, drafts, revisions
+from emailcfg import activation, diff, drafts, revisions, secrets
 from emailcfg.drafts import DraftConflict
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, name_of
 from emailcfg.models import ActiveConfig, ConfigRevision
+from emailcfg.preflight import Consequence, Level, of_config
 from emailcfg.requests import actor_of, session_key, user_of
 from emailcfg.schema import EmailConfig
 from emailcfg.schema_migrations import NewerSchema
@@ -62,6 +63,7 @@ def _dialog_context(view: PaneView, given: Mapping[str, str], error: str = "") -
             (name_of(path), TITLES.get(path, path), sentences[0]) for path, sentences in view.understood.errors.items()
         ],
         "changes": diff.compare(view.editing.base_config, config) if config is not None else [],
+        "consequences": _consequences(config, active) if config is not None else [],
         "stops": config is not None and activation.stops_all_mail(config),
         "meanwhile": _meanwhile(view, active),
         "newest": ConfigRevision.objects.values_list("number", flat=True).first() or 0,
@@ -70,6 +72,15 @@ def _dialog_context(view: PaneView, given: Mapping[str, str], error: str = "") -
         "description": given.get("description", ""),
         "error": error,
     }
+
+
+def _consequences(config: EmailConfig, active: ActiveConfig) -> list[Consequence]:
+    """What activating the form's content would mean."""
+    try:
+        running = revisions.read(active.revision).config if active.revision is not None else None
+        return of_config(config, secrets.hash_of(config, secrets.key_ring()), running)
+    except (revisions.RevisionUnreadable, NewerSchema, SecretUnavailable):
+        return []
 
 
 def _meanwhile(view: PaneView, active: ActiveConfig) -> Meanwhile | None:
@@ -149,11 +160,14 @@ def _save(request: HttpRequest, view: PaneView, config: EmailConfig) -> ConfigRe
     )
     if request.POST.get("act") == "activate":
         generation = request.POST.get("generation", "")
+        warnings = [one.code for one in _consequences(config, activation.current()) if one.level is Level.WARNING]
         activation.activate(
             revision.number,
             expected_generation=int(generation) if re.fullmatch(r"[0-9]{1,18}", generation) else -1,
             actor=actor,
             request_id=request_id,
+            reason=revision.description if "stops_all_mail" not in warnings else "",  # stopping asks for its own yes
+            warnings=warnings,
             accept_stop=bool(request.POST.get("accept_stop")),
         )
     return revision
