@@ -16,7 +16,6 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from emailcfg import revisions
-from emailcfg.models import ActiveConfig
 from emailcfg.schema import General
 from emailcfg.schema_migrations import NewerSchema
 from outbound.compose import Composed, UnusableSender, compose
@@ -97,11 +96,12 @@ def check_disk() -> None:
 
 def active_general() -> General:
     """The sender's settings that are active now. Raises NotConfigured."""
-    row = (
-        ActiveConfig.objects.filter(singleton=1, revision__isnull=False)
-        .values_list("revision_id", "revision__content_hash")
-        .first()
-    )
+    with connection.cursor() as cursor:  # in raw SQL: every request asks
+        cursor.execute(
+            "SELECT r.number, r.content_hash FROM emailcfg_activeconfig a "
+            "JOIN emailcfg_configrevision r ON r.number = a.revision_id WHERE a.singleton = 1"
+        )
+        row = cursor.fetchone()
     if row is None:
         raise NotConfigured("No configuration is active yet, so there is no sender address. Activate one, then repeat.")
     try:
