@@ -40,6 +40,7 @@ NAMES = (
     "OUTBOUND_ALLOWED_NETS",
     "OUTBOUND_ALLOWED_PORTS",
     "SSL_CERT_FILE",
+    "DNS_RESOLVER",
     "RETRY_FIRST_S",
     "LEASE_S",
     "ATTEMPT_DEADLINE_S",
@@ -81,6 +82,7 @@ class Environment:
     sendgrid_api_url: str | None
     network_policy: NetworkPolicy
     ssl_cert_file: Path | None
+    dns_resolver: tuple[str, int] | None
     retry_first_s: float
     lease_s: float
     attempt_deadline_s: float
@@ -127,6 +129,7 @@ def read(environ: Mapping[str, str]) -> Environment:
             ports=ports,
         ),
         ssl_cert_file=values.get("SSL_CERT_FILE", parse.readable_file, None),
+        dns_resolver=values.get("DNS_RESOLVER", parse.resolver, None),
         retry_first_s=values.get("RETRY_FIRST_S", parse.seconds, 60.0),
         lease_s=values.get("LEASE_S", parse.seconds, 600.0),
         attempt_deadline_s=values.get("ATTEMPT_DEADLINE_S", parse.seconds, 120.0),

@@ -131,3 +131,15 @@ def entries(text: str) -> list[str]:
 
 def _without_password(text: str) -> str:
     return "a URL with a user name or password" if "@" in text else text
+
+
+def resolver(text: str) -> tuple[str, int]:
+    """An address with an optional port: 192.0.2.53, 192.0.2.53:5353, 2001:db8::53, [2001:db8::53]:5353."""
+    address, number = text, "53"
+    if text.count(":") == 1 or (text.startswith("[") and not text.endswith("]")):
+        address, _, number = text.rpartition(":")
+    try:
+        found = ipaddress.ip_address(address.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise ValueError(f"is “{text}”; it must be an IP address such as 192.0.2.53 or 192.0.2.53:5353.") from None
+    return str(found), port(number)

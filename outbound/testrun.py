@@ -138,11 +138,11 @@ class _Run:
         """Looks for what would work, while the page already shows the failure and that the search goes on."""
         sentence = PROBING_REGION if self.test.provider == "sendgrid" else PROBING
         self._record(self._ladder(finished=True, explanation=explanation), probing=sentence)
-        opened = secrets.open_all(self.plan.config, secrets.key_ring())
+        opened = secrets.open_all(self.plan.running, secrets.key_ring())
         return remedies.find(opened, failure, learnt=learnt_from(self.steps))
 
     def _context(self, learnt: dict[str, object]) -> Context:
-        opened = secrets.open_all(self.plan.config, secrets.key_ring())
+        opened = secrets.open_all(self.plan.running, secrets.key_ring())
         api_host = urlsplit(settings.SENDGRID_API_URL or "").hostname or ""
         context = context_of(opened, recipient=self.plan.to, steps=self.steps, api_host=api_host, ehlo_name=own_name())
         return replace(context, learnt={**context.learnt, **learnt})

@@ -13,11 +13,12 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from emailcfg import activation, audit, revisions, secrets
+from emailcfg import activation, audit, pins, revisions, secrets
 from emailcfg.actor import Actor
 from emailcfg.diagnosis.ladder import Mode, climb
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import ConfigRevision, TestSend
+from emailcfg.pins import PinRefused
 from emailcfg.providers.base import Session
 from emailcfg.schema import EmailConfig
 from outbound import receipts
@@ -56,14 +57,20 @@ class Plan:
     login_only: bool = False  # as far as the login, or the check of the key
 
     @property
+    def running(self) -> EmailConfig:
+        """The configuration as it would run here, with what the operator pinned. Raises pins.PinRefused."""
+        return pins.applied(self.config)
+
+    @property
     def mode(self) -> Mode:
-        return "sendgrid" if self.config.provider == "sendgrid" else self.config.smtp.security
+        return "sendgrid" if self.running.provider == "sendgrid" else self.running.smtp.security
 
     @property
     def server(self) -> str:
-        if self.config.provider == "sendgrid":
-            return "SendGrid (EU)" if self.config.sendgrid.region == "eu" else "SendGrid"
-        return f"{self.config.smtp.host}:{self.config.smtp.port}"
+        running = self.running
+        if running.provider == "sendgrid":
+            return "SendGrid (EU)" if running.sendgrid.region == "eu" else "SendGrid"
+        return f"{running.smtp.host}:{running.smtp.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +121,6 @@ def _lock(actor: Actor) -> None:
 
 
 def _same_running(plan: Plan, actor: Actor) -> TestSend | None:
-    if plan.config.provider is None:
-        return None
     return TestSend.objects.filter(
         actor_name=actor.name,
         state=TestSend.State.RUNNING,
@@ -128,13 +133,17 @@ def _same_running(plan: Plan, actor: Actor) -> TestSend | None:
 
 
 def _recorded(plan: Plan, actor: Actor) -> Prepared:
-    if plan.config.provider is None:
+    try:
+        running = plan.running
+    except PinRefused as error:
+        raise TestRefused(str(error)) from error
+    if running.provider is None:
         raise TestRefused("No delivery service is on, so there is nothing to test. Switch one on first.")
     test = TestSend(
         content_hash=secrets.hash_of(plan.config, secrets.key_ring()),
         source=plan.source,
         revision=plan.revision,
-        provider=plan.config.provider,
+        provider=running.provider,
         server=plan.server[:300],
         recipient="" if plan.login_only else plan.to,
         mail_kind=plan.kind,
@@ -145,8 +154,8 @@ def _recorded(plan: Plan, actor: Actor) -> Prepared:
     code, token = receipts.new_code(), receipts.new_token()
     test.receipt_code_hash, test.receipt_token_hash = receipts.code_hash(code), receipts.token_hash(token)
     try:
-        composed = compose(_request(plan, actor, code, token), plan.config.general)
-        session = session_of(plan.config, deadline_s=min(DEADLINE_S, settings.ATTEMPT_DEADLINE_S))
+        composed = compose(_request(plan, actor, code, token), running.general)
+        session = session_of(running, deadline_s=min(DEADLINE_S, settings.ATTEMPT_DEADLINE_S))
     except BadRequest as error:
         raise TestRefused(" ".join(error.fields.values())) from error
     except (UnusableSender, SecretUnavailable) as error:

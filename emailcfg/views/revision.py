@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from emailcfg import activation, diff, history, revisions
+from emailcfg import activation, diff, domain_check, history, revisions
 from emailcfg.models import AuditEvent, ConfigRevision, TestSend
 from emailcfg.requests import actor_of
 from emailcfg.revisions import Loaded, RevisionGone, RevisionUnreadable
@@ -100,6 +100,7 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
         "problems": activation.problems(revision) if loaded else [],
         "migrated": loaded.migrated if loaded else (),
         "tests": TestSend.objects.filter(content_hash=revision.content_hash)[:10],
+        "domain_question": domain_check.of_config(loaded.config) if loaded else None,
         "activations": revision.activations.select_related("previous")[:10],
     }
     return render(request, "emailcfg/revision.html", context)

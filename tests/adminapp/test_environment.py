@@ -96,6 +96,8 @@ def test_a_value_may_stand_in_a_file(tmp_path: Path) -> None:
         ("SENDGRID_API_URL", "api.sendgrid.com", "must be a URL"),
         ("SENDGRID_API_URL", "https://api.sendgrid.com/v3", "without a path"),
         ("SSL_CERT_FILE", "/nothing/here.pem", "can't be read"),
+        ("DNS_RESOLVER", "dns.example.com", "must be an IP address"),
+        ("DNS_RESOLVER", "192.0.2.53:0", "from 1 to 65535"),
         ("TLS_CERT_FILE", "/nothing/here.pem", "can't be read"),
         ("RETRY_FIRST_S", "soon", "number of seconds"),
         ("LEASE_S", "0", "number of seconds"),
@@ -168,3 +170,17 @@ def test_a_certificate_needs_its_key_and_both_must_fit(tmp_path: Path) -> None:
 def test_every_variable_is_documented_and_no_other() -> None:
     documented = re.findall(r"^\| `([A-Z_]+)` \|", DOCUMENT.read_text(), flags=re.MULTILINE)
     assert sorted(documented) == sorted(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("192.0.2.53", ("192.0.2.53", 53)),
+        ("192.0.2.53:5353", ("192.0.2.53", 5353)),
+        ("2001:db8::53", ("2001:db8::53", 53)),
+        ("[2001:db8::53]", ("2001:db8::53", 53)),
+        ("[2001:db8::53]:5353", ("2001:db8::53", 5353)),
+    ],
+)
+def test_the_name_server_may_name_its_port(text: str, found: tuple[str, int]) -> None:
+    assert environment.read({"DNS_RESOLVER": text}).dns_resolver == found
