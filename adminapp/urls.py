@@ -4,7 +4,7 @@ from allauth.account import views as account
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from adminapp import api, health, metrics, setup, status, views
+from adminapp import api, health, metrics, setup, status, support, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="status"), name="home"),
@@ -15,7 +15,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("status/pause/", status.pause, name="queue-pause"),
     path("status/resume/", status.resume, name="queue-resume"),
     path("status/probe/", status.probe, name="queue-probe"),
-    path("support/", views.support, name="support"),
+    path("support/", support.support, name="support"),
+    path("support/bundle/", support.download, name="support-bundle"),
+    path("support/health/", support.health, name="support-health"),
     path("", include("emailcfg.urls")),
     path("", include("outbound.urls")),
     path("omnibar/", views.omnibar, name="omnibar"),

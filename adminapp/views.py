@@ -6,11 +6,6 @@ from django.views.decorators.http import require_safe
 
 
 @require_safe
-def support(request: HttpRequest) -> HttpResponse:
-    return render(request, "adminapp/support.html")
-
-
-@require_safe
 def omnibar(request: HttpRequest) -> HttpResponse:
     """The content of the OmniBar, banners included; pages ask for it every few seconds."""
     return render(request, "adminapp/omnibar_content.html")
