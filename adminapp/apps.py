@@ -9,4 +9,6 @@ class AdminappConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from adminapp import checks  # noqa: F401 - registers them
+        from adminapp import checks, wiring  # noqa: F401 - registers them
+
+        wiring.connect()

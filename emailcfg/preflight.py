@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from emailcfg import activation, history, ports, revisions
 from emailcfg.convergence import LOST_AFTER
+from emailcfg.diagnosis.dns import check_sender_domain
+from emailcfg.diagnosis.findings import State
+from emailcfg.diagnosis.lookup import Lookup
 from emailcfg.diff import Change, compare
 from emailcfg.models import ActiveConfig, ConfigRevision, ServiceInstance, TestSend
 from emailcfg.revisions import Loaded, RevisionUnreadable
@@ -65,13 +68,15 @@ class Preflight:
         return "stops_all_mail" in self.warning_codes
 
 
-def preflight(revision: ConfigRevision, active: ActiveConfig) -> Preflight:
-    """Looks at everything that activating this revision now would mean. Never raises for what it finds."""
+def preflight(revision: ConfigRevision, active: ActiveConfig, *, lookup: Lookup | None = None) -> Preflight:
+    """Looks at everything that activating this revision now would mean. Never raises for what it finds. DNS is asked
+    only with a `lookup`, whose settings bound the time, and only when what it vouches for changes."""
     loaded, running = _readable(revision), _readable(active.revision)
     found = [Consequence(Level.HARD, code, sentence) for code, sentence in activation.obstacles(revision)]
     if loaded is not None:
         found += of_config(loaded.config, revision.content_hash, running.config if running else None)
         found += [Consequence(Level.NOTE, "migrated", f"Brought to today's schema: {step}") for step in loaded.migrated]
+        found += _of_dns(loaded.config, running.config if running else None, lookup)
     return Preflight(
         revision=revision,
         active=active,
@@ -139,6 +144,30 @@ def _of_tests(content_hash: str) -> list[Consequence]:
         return [Consequence(Level.NOTE, "tested", sentence)]
     sentence = f"The last test of exactly this configuration, by {test.actor_name} on {when}, failed."
     return [Consequence(Level.WARNING, "test_failed", sentence)]
+
+
+def _of_dns(config: EmailConfig, running: EmailConfig | None, lookup: Lookup | None) -> list[Consequence]:
+    """SPF of the sender and MX for replies, where the sender or the way out changes."""
+    if lookup is None or config.provider is None or (running is not None and _vouched(config) == _vouched(running)):
+        return []
+    general = config.general
+    checked = check_sender_domain(
+        general.sender_email,
+        provider=config.provider,
+        host=config.smtp.host if config.provider == "smtp" else "",
+        reply_to_domain=general.reply_to_domain,
+        lookup=lookup,
+    )
+    return [
+        Consequence(Level.WARNING, f"dns_{check.name}", f"{check.sentence} {check.next_step}".strip())
+        for check in checked.checks
+        if check.name in ("spf", "reply_to_mx") and check.state in (State.WARNING, State.PROBLEM)
+    ]
+
+
+def _vouched(config: EmailConfig) -> tuple[str | None, ...]:
+    host = config.smtp.host if config.provider == "smtp" else ""
+    return config.provider, host, config.general.sender_email, config.general.reply_to_domain
 
 
 def _of_processes() -> list[Consequence]:

@@ -16,6 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from emailcfg import revisions
+from emailcfg.pins import PinRefused
 from emailcfg.schema import General
 from emailcfg.schema_migrations import NewerSchema
 from outbound.compose import Composed, UnusableSender, compose
@@ -106,7 +107,7 @@ def active_general() -> General:
         raise NotConfigured("No configuration is active yet, so there is no sender address. Activate one, then repeat.")
     try:
         return _general(*row)
-    except (revisions.RevisionError, NewerSchema) as error:
+    except (revisions.RevisionError, NewerSchema, PinRefused) as error:
         raise NotConfigured(str(error)) from error
 
 

@@ -13,7 +13,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from emailcfg import activation, confirmation, convergence, ports
 from emailcfg.activation import Activated, ActivationError, GenerationConflict
-from emailcfg.models import Activation, ActiveConfig
+from emailcfg.diagnosis.lookup import Lookup, ResolverSettings
+from emailcfg.models import Activation, ActiveConfig, ConfigRevision
 from emailcfg.preflight import Preflight, preflight
 from emailcfg.requests import actor_of
 from emailcfg.revisions import RevisionError
@@ -21,6 +22,7 @@ from emailcfg.views.history import number_of
 from emailcfg.views.revision import found, gone_is_said
 
 MINUTES = (5, 10, 30)  # how long an activation may wait for its confirmation
+DNS = ResolverSettings(timeout_s=1.0, total_s=2.0)  # DNS may hold the page up by two seconds and no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,14 @@ def activate(request: HttpRequest, number: int) -> HttpResponse:
     """Shows what activating this revision means, and does it; for the active revision, how far it has come."""
     revision, active = found(number), activation.current()
     if request.method == "POST":
-        return _activate(request, preflight(revision, active), Given.of(request))
+        return _activate(request, _look(revision, active), Given.of(request))
     if active.revision_id == revision.number:
         return _progress(request, active)
-    return _ask(request, preflight(revision, active), Given.fresh(active))
+    return _ask(request, _look(revision, active), Given.fresh(active))
+
+
+def _look(revision: ConfigRevision, active: ActiveConfig) -> Preflight:
+    return preflight(revision, active, lookup=Lookup(DNS))
 
 
 def _activate(request: HttpRequest, look: Preflight, given: Given) -> HttpResponse:
@@ -81,7 +87,7 @@ def _activate(request: HttpRequest, look: Preflight, given: Given) -> HttpRespon
             confirm_within_s=given.minutes * 60 or None,
         )
     except GenerationConflict as conflict:
-        fresh = preflight(look.revision, conflict.current)
+        fresh = _look(look.revision, conflict.current)
         return _ask(request, fresh, Given.fresh(conflict.current), error=str(conflict), status=409)
     except ActivationError as error:
         return _ask(request, look, given, error=str(error), status=409)
@@ -199,7 +205,7 @@ def rollback(request: HttpRequest) -> HttpResponse:
     number = number_of(request.POST.get("number", "")) or active.fallback_id
     is_return = active.confirm_state == ActiveConfig.Confirm.PENDING and number == active.fallback_id
     try:
-        look = preflight(found(number or 0), active)
+        look = _look(found(number or 0), active)
         if look.hard or (look.warnings and not is_return and not given.reason):
             return redirect("activate", number=look.revision.number)
         done = activation.rollback(

@@ -26,3 +26,9 @@ def key_files(tmp_path: Path, settings: Any) -> Path:
         tmp_path / "keys" / "fingerprint.key", base64.b64encode(os.urandom(32))
     )
     return keys
+
+
+@pytest.fixture(autouse=True)
+def _no_dns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Activate page asks DNS; tests of other things don't wait for an answer that can't come."""
+    monkeypatch.setattr("emailcfg.views.activate.Lookup", lambda settings: None)

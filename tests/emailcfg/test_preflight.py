@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 
+from adminapp import wiring
 from emailcfg import activation, ports
+from emailcfg.diagnosis.lookup import Lookup, ResolverSettings
 from emailcfg.models import ConfigRevision
 from emailcfg.preflight import Preflight, preflight
 from tests.emailcfg.conftest import write_key_file
 from tests.emailcfg.making import a_config, a_process, a_revision, a_test_of, activated, no_mail, tamper
+from tests.servers.dns import SILENT, DnsServer
 
 pytestmark = pytest.mark.django_db
 
@@ -88,7 +92,7 @@ def test_a_running_revision_that_can_not_be_read_does_not_hide_the_rest() -> Non
 def queued() -> Iterator[None]:
     ports.count_queued_with(lambda: 14)
     yield
-    ports.count_queued_with(lambda: 0)
+    wiring.connect()
 
 
 @pytest.mark.usefixtures("queued")
@@ -112,3 +116,41 @@ def test_what_ran_before_is_a_rollback() -> None:
     activated(first)
     activated(a_revision(smtp__timeout_s=10))
     assert look(first).rollback
+
+
+def dns_codes(revision: ConfigRevision, zone: dict[str, Any], *, otherwise: str = "") -> set[str]:
+    with DnsServer(zone, otherwise=otherwise) as server:
+        lookup = Lookup(ResolverSettings(("127.0.0.1",), server.port, timeout_s=0.2, lifetime_s=0.2, total_s=0.5))
+        seen = preflight(revision, activation.current(), lookup=lookup)
+    return {one.code for one in seen.warnings if one.code.startswith("dns_")}
+
+
+def test_spf_that_does_not_permit_the_relay_and_replies_without_mx_are_warnings() -> None:
+    revision = a_revision(a_config(smtp__host="smtp.gmail.com", general__reply_to_domain="reply.acme.com"))
+    google = {"TXT": ["v=spf1 ip4:192.0.2.0/24 ~all"]}
+    zone = {"acme.com": {"TXT": ["v=spf1 ip4:198.51.100.1 -all"]}, "_spf.google.com": google}
+    assert dns_codes(revision, zone) == {"dns_spf", "dns_reply_to_mx"}
+
+
+def test_dns_that_vouches_is_no_warning() -> None:
+    revision = a_revision(a_config(smtp__host="smtp.gmail.com", general__reply_to_domain="reply.acme.com"))
+    zone = {
+        "acme.com": {"TXT": ["v=spf1 include:_spf.google.com ~all"], "MX": ["10 mx.acme.com."]},
+        "_spf.google.com": {"TXT": ["v=spf1 ip4:192.0.2.0/24 ~all"]},
+        "reply.acme.com": {"MX": ["10 mx.acme.com."]},
+        "mx.acme.com": {"A": ["192.0.2.9"]},
+    }
+    assert dns_codes(revision, zone) == set()
+
+
+def test_dns_that_is_silent_is_no_warning_and_costs_a_bounded_time() -> None:
+    assert dns_codes(a_revision(), {}, otherwise=SILENT) == set()
+
+
+def test_dns_is_not_asked_when_nothing_it_vouches_for_changes() -> None:
+    first = a_revision()
+    activated(first)
+    second = a_revision(base=first, smtp__timeout_s=10)
+    with DnsServer({}) as server:
+        preflight(second, activation.current(), lookup=Lookup(ResolverSettings(("127.0.0.1",), server.port)))
+        assert server.asked == []

@@ -7,6 +7,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
+from adminapp import wiring
 from emailcfg import activation, ports
 from emailcfg.models import Activation, ActiveConfig, ConfigRevision
 from tests.emailcfg.making import a_process, a_revision, a_test_of, activated, no_mail, tamper
@@ -128,7 +129,7 @@ def mailed() -> Iterator[list[ports.ConfirmationAsked]]:
     sent: list[ports.ConfirmationAsked] = []
     ports.ask_for_confirmation_with(sent.append)
     yield sent
-    ports.ask_for_confirmation_with(lambda asked: None)
+    wiring.connect()
 
 
 @pytest.fixture
