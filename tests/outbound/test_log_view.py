@@ -1,4 +1,5 @@
 import json
+import signal
 
 import pytest
 from hypothesis import given
@@ -107,3 +108,26 @@ def test_a_preview_shows_the_sample_as_its_recipient_sees_it() -> None:
     assert "https://app.example.com/confirm/Zb3kQ9" in shown.text
     assert 'href="https://app.example.com/confirm/Zb3kQ9"' in shown.html
     assert shown.subject == composed.subject
+
+
+@pytest.mark.parametrize("unit", ["a.", "a-", "a.b-", "-", ".", "//a", "http:", "a.bb:1"])
+def test_no_text_that_a_program_hands_over_holds_up_whoever_looks_at_it(unit: str) -> None:
+    def end(*_: object) -> None:
+        raise AssertionError("The time grows faster than the length of the text.")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(60)  # a guard against waiting for hours, not a measurement
+    try:
+        request = Request(kind="raw", to=(ANA,), subject="Hello", text=unit * (1_000_000 // len(unit)))
+        assert view(compose(request, GENERAL)).text
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    "address", ["app.example.com/x1", ".example.com/x1", "-a.example.com?x1", "bücher.example/x1", "_a.example.com#x1"]
+)
+def test_what_stands_behind_a_host_without_a_scheme_is_hidden(address: str) -> None:
+    request = Request(kind="raw", to=(ANA,), subject="Hello", text=f"Go to {address} now.")
+    assert "x1" not in view(compose(request, GENERAL)).text
