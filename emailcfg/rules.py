@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
 _HOST_LABEL = re.compile(r"^(?!-)[a-z0-9_-]{1,63}(?<!-)$")
 _LOCAL_PART = re.compile(r"^[^\s@<>()\[\],;:\\\"\x00-\x20\x7f]+$")
-_SENDGRID_KEY = re.compile(r"^SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}$")
+_SENDGRID_KEY = re.compile(r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}")
 
 
 def single_line(value: str) -> str:
@@ -134,13 +134,16 @@ def ascii_address(value: str) -> str:
 
 def credential(value: str) -> str:
     """A user name or password: any characters but NUL, CR and LF, which SASL PLAIN (RFC 4616) and the SMTP
-    dialogue can't carry. Spaces and umlauts stay. Servers bound the line it travels in (RFC 4954, section 4)."""
+    dialogue can't carry, and half characters (lone surrogates), which have no UTF-8 form. Spaces and umlauts
+    stay. Servers bound the line it travels in (RFC 4954, section 4)."""
     if len(value) > MAX_CREDENTIAL:
         raise Refused(f"This has {len(value)} characters. Use at most {MAX_CREDENTIAL}.")
     for position, character in enumerate(value, start=1):
         if character in "\x00\r\n":
             name = {"\x00": "a NUL character", "\r": "a line break", "\n": "a line break"}[character]
             raise Refused(f"Character {position} is {name}, which SMTP can't carry. Remove it.")
+        if "\ud800" <= character <= "\udfff":
+            raise Refused(f"Character {position} is half a character (a lone surrogate). Enter it again.")
     return value
 
 
@@ -148,7 +151,7 @@ def sendgrid_key(value: str) -> str:
     """An API key of SendGrid by its form: `SG.`, an id and a secret, about 69 characters."""
     if not value.startswith("SG."):
         raise Refused("A SendGrid API key starts with “SG.”. Copy the whole key; SendGrid shows it only once.")
-    if not _SENDGRID_KEY.match(value):
+    if not _SENDGRID_KEY.fullmatch(value):
         raise Refused(
             f"This is not a whole SendGrid API key: it has {len(value)} characters where a key has about 69, in three "
             "parts with dots between them. Copy it again, or make a new key."

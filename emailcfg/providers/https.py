@@ -134,8 +134,10 @@ class HttpConnection:
             reason = "timed_out" if isinstance(error, TimeoutError) else "connection_lost"
             if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
                 reason = "unreadable_reply"
+            # http.client repeats a header that it does not take in its ValueError, and one of them is the key.
+            words = f": {error}" if isinstance(error, OSError | http.client.HTTPException) else ""
             raise ExchangeError(
-                reason, f"{type(error).__name__}: {error}", may_be_out=out or (bool(body) and channel.last_chunk)
+                reason, f"{type(error).__name__}{words}", may_be_out=out or (bool(body) and channel.last_chunk)
             ) from None
 
     def close(self) -> None:

@@ -139,7 +139,7 @@ class SendGridSession:
             # A key that may only send is not told its scopes everywhere: that says nothing against it.
             note.ok, note.detail = None, "SendGrid does not tell the scopes of this key."
             return
-        scopes = sendgrid_answer.scopes(answer.response.body) if status == 200 else None
+        scopes = sendgrid_answer.scopes(answer.response.body, self._redact) if status == 200 else None
         if scopes is None:
             failure = self._refusal(Stage.KEY, answer)
             raise StageFailed(failure)

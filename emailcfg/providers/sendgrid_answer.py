@@ -5,7 +5,7 @@ import time
 from email.utils import parsedate_to_datetime
 
 from emailcfg.providers.https import Response
-from emailcfg.providers.reply import words
+from emailcfg.providers.reply import Redactor, words
 
 
 def _parsed(body: bytes) -> object:
@@ -15,11 +15,13 @@ def _parsed(body: bytes) -> object:
         return None
 
 
-def scopes(body: bytes) -> list[str] | None:
-    """The scopes in the answer to `GET /v3/scopes`; None when it is no such document."""
+def scopes(body: bytes, redact: Redactor) -> list[str] | None:
+    """The scopes in the answer to `GET /v3/scopes`, free of secrets; None when it is no such document."""
     document = _parsed(body)
     found = document.get("scopes") if isinstance(document, dict) else None
-    return [words(scope)[:100] for scope in found if isinstance(scope, str)] if isinstance(found, list) else None
+    return (
+        [words(scope, redact)[:100] for scope in found if isinstance(scope, str)] if isinstance(found, list) else None
+    )
 
 
 def message(body: bytes) -> str:

@@ -78,6 +78,19 @@ def test_credentials_that_smtp_can_not_carry_are_refused_with_the_place(value: s
         rules.credential(value)
 
 
+def test_half_a_character_in_a_credential_is_refused_with_the_place() -> None:
+    with pytest.raises(rules.Refused, match="Character 2 is half a character"):
+        rules.credential("x\ud800")
+
+
+@pytest.mark.parametrize("end", ["\n", " ", "\r\n", "\x00"])
+def test_a_key_with_something_behind_it_is_refused(end: str) -> None:
+    key = f"SG.{'a' * 22}.{'b' * 43}"
+    assert rules.sendgrid_key(key) == key
+    with pytest.raises(rules.Refused, match="not a whole SendGrid API key"):
+        rules.sendgrid_key(key + end)
+
+
 def test_a_private_key_is_not_taken_for_a_certificate() -> None:
     with pytest.raises(rules.Refused, match="private key"):
         rules.ca_certificate("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----")

@@ -189,6 +189,25 @@ def test_an_answer_that_repeats_the_key_is_shown_without_it(sendgrid_server: Sen
     assert KEY not in repr(session)
 
 
+def test_scopes_that_repeat_the_key_are_shown_without_it(sendgrid_server: SendGridServer) -> None:
+    sendgrid_server.scopes_answer = Answer(200, {"scopes": ["mail.send", f"Bearer {KEY}", "x" * 60 + KEY]})
+    session = session_with(sendgrid_server)
+    steps = opened(session)
+    session.close()
+    assert steps[-1].ok
+    assert KEY[:40] not in repr(steps)
+
+
+def test_a_key_that_no_header_can_carry_is_not_repeated(sendgrid_server: SendGridServer) -> None:
+    config = SendGrid(enabled=True, api_key=SecretStr(KEY)).model_copy(update={"api_key": SecretStr(KEY + "\n")})
+    session = SendGridSession(config, api_url=sendgrid_server.url, deadline_s=5)
+    steps: list[Step] = []
+    with pytest.raises(SessionError) as caught:
+        session.open(steps.append)
+    assert KEY not in repr(caught.value.failure)
+    assert KEY not in repr(steps)
+
+
 def test_a_probe_sends_nothing(sendgrid_server: SendGridServer) -> None:
     session = session_with(sendgrid_server)
     session.open()
