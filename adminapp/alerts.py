@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from adminapp.verdict import Facts
 from emailcfg import confirmation
-from emailcfg.models import ServiceInstance
+from emailcfg.models import ServiceInstance, TestSend
 from outbound import explained, instances
 from outbound.models import Breaker
 from outbound.queries import QueueNumbers
@@ -34,6 +34,7 @@ class Alert:
     probe_at: datetime | None = None
     can_probe: bool = False
     can_resume: bool = False
+    can_check: bool = False
 
 
 def alerts(facts: Facts, numbers: QueueNumbers) -> list[Alert]:
@@ -43,6 +44,7 @@ def alerts(facts: Facts, numbers: QueueNumbers) -> list[Alert]:
         *_pause(facts),
         *_breakers(facts),
         *_processes(facts),
+        *_failed_test(facts),
         *_disk(),
         *_messages(numbers),
     ]
@@ -159,6 +161,28 @@ def _processes(facts: Facts) -> list[Alert]:
             )
         )
     return found
+
+
+def _failed_test(facts: Facts) -> list[Alert]:
+    test = facts.failed_test
+    if test is None or facts.breakers:  # what holds the queue tells it better
+        return []
+    what = "daily check" if test.source == TestSend.Source.HEALTH else "last test"
+    found = test.explanation or {}
+    title = str(found.get("title") or "its steps name the reason").rstrip(".")
+    return [
+        Alert(
+            "warning",
+            f"The {what} of r{facts.active.revision_id} failed: {title}",
+            str(found.get("cause") or "Nothing was accepted since."),
+            str(found.get("next_step") or "Send a test email and look at the step that fails."),
+            words=str(found.get("words") or ""),
+            url=EMAIL_PAGE,
+            action="Open the configuration",
+            since=test.finished_at,
+            can_check=True,
+        )
+    ]
 
 
 def _disk() -> list[Alert]:

@@ -17,8 +17,9 @@ from adminapp.chart import chart
 from adminapp.verdict import gather, verdict
 from emailcfg import activation
 from emailcfg.requests import actor_of
-from outbound import instances, queries, queue
+from outbound import healthcheck, instances, queries, queue
 from outbound.models import State
+from outbound.testsend import TooManyTests
 
 # The processes are forked after this was imported: it is when the program started.
 _STARTED_AT = timezone.now()
@@ -70,6 +71,7 @@ def _now(request: HttpRequest) -> dict[str, Any]:
             ("Failed", numbers.failed, str(State.FAILED), "last 24 hours"),
         ],
         "oldest_due_at": numbers.oldest_due_at,
+        "health": healthcheck.standing(),
         "processes": ended,
     }
 
@@ -124,4 +126,15 @@ def probe(request: HttpRequest) -> HttpResponse:
         notes.success(request, "One message is tried now. The others follow as soon as it is accepted.")
     else:
         notes.info(request, "Nothing holds the queue any more.")
+    return redirect("status")
+
+
+@require_POST
+def check(request: HttpRequest) -> HttpResponse:
+    """Checks the login of the active configuration now, as the service does once a day."""
+    try:
+        healthcheck.start(actor_of(request))
+        notes.success(request, "The check runs; its outcome shows here in a few seconds.")
+    except (healthcheck.NothingToCheck, TooManyTests) as problem:
+        notes.error(request, str(problem))
     return redirect("status")

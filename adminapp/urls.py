@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("status/day/", status.day, name="status-day"),
     path("status/pause/", status.pause, name="queue-pause"),
     path("status/resume/", status.resume, name="queue-resume"),
+    path("status/check/", status.check, name="status-check"),
     path("status/probe/", status.probe, name="queue-probe"),
     path("support/", support.support, name="support"),
     path("support/bundle/", support.download, name="support-bundle"),

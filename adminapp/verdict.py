@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from django.db.models import Q
 from django.utils import timezone
 
 from adminapp.templatetags.time_shown import words
@@ -16,6 +17,7 @@ Level = Literal["ok", "warning", "error", "unknown"]
 
 _LOOKED_AT = 100  # the newest attempts, among which the last acceptance is looked for
 _COUNTED = 1_000
+_TESTS = 20  # the newest, among which the last that worked is looked for
 _SLOW = timedelta(minutes=15)
 _PROVEN = (TestSend.State.ACCEPTED, TestSend.State.RECEIVED)
 
@@ -100,7 +102,7 @@ def _stands_still(facts: Facts) -> bool:
 
 
 def _proof(active: ActiveConfig) -> tuple[TestSend | None, Proof | None]:
-    """The last test if it failed after everything that worked, and the last thing that worked."""
+    """The last test or health check if it failed after everything that worked, and the last thing that worked."""
     if active.revision is None:
         return None, None
     newest = Attempt.objects.order_by("-pk").values_list("error_class", "code", "revision", "at", "server")[:_LOOKED_AT]
@@ -112,17 +114,20 @@ def _proof(active: ActiveConfig) -> tuple[TestSend | None, Proof | None]:
         ),
         None,
     )
-    test = TestSend.objects.filter(
-        content_hash=active.revision.content_hash, finished_at__isnull=False, dry_run=False
-    ).first()
-    if test is None or test.finished_at is None:
-        return None, sent
-    if test.state not in _PROVEN:
-        return (
-            test if test.state == TestSend.State.FAILED and (sent is None or sent.at < test.finished_at) else None
-        ), sent
-    tested = Proof(test.received_at or test.finished_at, f"test {test.get_state_display()}", test.server)
-    return None, max((one for one in (sent, tested) if one is not None), key=lambda one: one.at)
+    tests = list(
+        TestSend.objects.filter(content_hash=active.revision.content_hash, finished_at__isnull=False)
+        .filter(Q(dry_run=False) | Q(source=TestSend.Source.HEALTH))
+        .defer("steps")[:_TESTS]
+    )
+    worked = next((test for test in tests if test.state in _PROVEN), None)
+    proofs = [sent] if sent is not None else []
+    if worked is not None and worked.finished_at is not None:
+        at = worked.received_at or worked.finished_at
+        proofs.append(Proof(at, f"test {worked.get_state_display()}", worked.server))
+    proof = max(proofs, key=lambda one: one.at, default=None)
+    last = tests[0] if tests and tests[0].state == TestSend.State.FAILED else None
+    stands = last is not None and last.finished_at is not None and (proof is None or proof.at < last.finished_at)
+    return (last if stands else None), proof
 
 
 def verdict(facts: Facts) -> Verdict:
@@ -181,10 +186,11 @@ def _proven(facts: Facts) -> Verdict:
     if facts.failed_test is not None and facts.failed_test.finished_at is not None:
         level: Level = "error" if facts.proof is None else "warning"
         when = _ago(facts, facts.failed_test.finished_at)
+        what = "daily check" if facts.failed_test.source == TestSend.Source.HEALTH else "last test"
         return Verdict(
             level,
-            f"The last test failed {when}",
-            "It is not proven that mail works: the last test of the active configuration failed.",
+            f"The {what} failed {when}",
+            f"It is not certain that mail works: the {what} of the active configuration failed.",
             facts.failed_test.finished_at,
         )
     if facts.proof is None:

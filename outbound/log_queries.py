@@ -12,7 +12,7 @@ from outbound.ids import first_id_at
 from outbound.models import Attempt, Message, State
 
 FAILED_FOR = timedelta(days=7)  # older failures are history, not something to act on
-_GROUPED = 10_000  # the newest of each state
+_GROUPED = 2_000  # the newest of each state
 _SHOWN = 6
 _STATES = (State.FAILED, State.PARTIAL, State.DEFERRED, State.IN_DOUBT, State.HELD)
 _ENDED = (State.FAILED, State.PARTIAL)

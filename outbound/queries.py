@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, Min, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from outbound.ids import first_id_at
@@ -59,7 +61,10 @@ def _wanted(wanted: Filter, before: int | None) -> QuerySet[Message]:
     rows = Message.objects.order_by("-id")
     if wanted.state:
         rows = rows.filter(state=wanted.state)
-    if wanted.kind:
+    if wanted.kind and wanted.state not in ("", State.SENT):
+        # All states but "sent" are rare: their index is the one to walk, so the kind is kept from using its own.
+        rows = rows.filter(Exact(Coalesce("kind", Value("")), wanted.kind))
+    elif wanted.kind:
         rows = rows.filter(kind=wanted.kind)
     if wanted.doubted:
         rows = rows.filter(doubts__gt=0)

@@ -31,8 +31,8 @@ def message_state(state: str) -> dict[str, str]:
 @register.filter
 def outcome(attempt: Attempt) -> str:
     """What an attempt ended with, as a state: accepted, refused for good, or to be tried again."""
-    if not attempt.error_class:
-        return str(State.SENT)
+    if not attempt.error_class:  # what we did not try to send has a reason of our own
+        return str(State.HELD if attempt.reason else State.SENT)
     if attempt.error_class == "in_doubt":
         return str(State.IN_DOUBT)
     return str(State.FAILED if attempt.error_class.endswith("_hard") else State.DEFERRED)

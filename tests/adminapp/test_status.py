@@ -82,6 +82,39 @@ def test_a_failed_test_counts_only_until_something_works(active: ActiveConfig) -
     assert now_says().level == "ok"
 
 
+def test_a_failed_daily_check_is_told_until_mail_is_accepted_or_it_passes(
+    active: ActiveConfig, admin_client: Client
+) -> None:
+    assert active.revision is not None
+    a_message("sent", ACCEPTED, revision=active.revision_id, at=timezone.now() - timedelta(hours=1))
+    told = {
+        "title": "The password was refused",
+        "cause": "It changed.",
+        "next_step": "Enter it anew.",
+        "words": "535 <no>",
+    }
+    a_test_of(active.revision, "failed", source="health", dry_run=True, explanation=told)
+    assert (now_says().level, now_says().short) == ("warning", "The daily check failed a moment ago")
+    shown = page(admin_client)
+    for text in ("The password was refused", "535 &lt;no&gt;", "Check again", "The daily check fails"):
+        assert text in shown
+    a_test_of(active.revision, "passed", source="health", dry_run=True)
+    assert now_says().level == "ok"
+
+
+def test_a_dry_run_neither_proves_nor_disproves(active: ActiveConfig) -> None:
+    assert active.revision is not None
+    a_test_of(active.revision, "passed", dry_run=True)
+    assert now_says().level == "unknown"
+    a_test_of(active.revision, "failed", dry_run=True)
+    assert now_says().level == "unknown"
+
+
+def test_checking_with_nothing_active_says_so(admin_client: Client) -> None:
+    answer = admin_client.post("/status/check/", follow=True)
+    assert "there is nothing to check" in answer.content.decode()
+
+
 def test_an_open_breaker_is_told_with_how_many_wait_and_why(active: ActiveConfig, admin_client: Client) -> None:
     for _ in range(3):
         a_message("queued", due_at=timezone.now())

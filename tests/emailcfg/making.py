@@ -53,12 +53,11 @@ def a_test_of(revision: ConfigRevision, state: str = "accepted", **fields: Any) 
     """A finished test of exactly this revision's content."""
     return TestSend.objects.create(
         content_hash=revision.content_hash,
-        source="revision",
         revision=revision,
         provider="smtp",
         actor_name="ana@acme.com",
         state=state,
-        **{"finished_at": timezone.now()} | fields,
+        **{"source": "revision", "finished_at": timezone.now()} | fields,
     )
 
 

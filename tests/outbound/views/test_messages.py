@@ -136,6 +136,7 @@ def test_the_list_costs_a_fixed_number_of_queries(admin_client: Client, django_a
         queries.Filter(),
         queries.Filter(state="failed"),
         queries.Filter(kind="raw"),
+        queries.Filter(kind="raw", state="failed"),
         queries.Filter(search="user1@"),
         queries.Filter(search="hello"),
         queries.Filter(search="<a@b>"),
@@ -154,6 +155,17 @@ def test_no_query_of_the_list_walks_the_table(wanted: queries.Filter) -> None:
         assert not [step for step in steps if step.startswith("SCAN") and "USING INDEX" not in step], (query, steps)
         few = " IN (" in query["sql"] or '"message_id" = ' in query["sql"]  # found by index first, then sorted
         assert few or not [step for step in steps if "TEMP B-TREE" in step], (query["sql"], steps)
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'")
+def test_a_rare_state_of_a_frequent_kind_is_found_by_the_state() -> None:
+    wanted = queries.Filter(kind="raw", state="failed")
+    with CaptureQueriesContext(connection) as seen:
+        queries.page(wanted)
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN QUERY PLAN " + seen.captured_queries[0]["sql"])
+        steps = [row[3] for row in cursor.fetchall()]
+    assert steps == ["SEARCH outbound_message USING INDEX message_by_state (state=?)"]
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'")
@@ -224,6 +236,13 @@ def test_a_message_tells_its_attempts_with_an_explanation_and_the_raw_words(admi
     ):
         assert text in page
     assert "password" in page.lower()
+
+
+def test_what_was_suppressed_is_not_called_accepted(admin_client: Client) -> None:
+    message = a_message("suppressed", {"reason": "suppress_all", "server": "", "note": "All mail is suppressed."})
+    page = body(admin_client, f"/messages/{message.pk}/")
+    assert "Not sent" in page
+    assert "<strong>Accepted" not in page
 
 
 def test_in_doubt_is_explained_and_what_trying_again_would_do(admin_client: Client) -> None:
