@@ -1,7 +1,4 @@
-"""The queue as a whole: pausing it, and why it is held."""
-
-from dataclasses import dataclass
-from datetime import datetime
+"""The queue as a whole: pausing it, letting it go on, and trying again what holds it."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -41,13 +38,3 @@ def try_now(generation: int, *, actor: Actor) -> bool:
     breaker.probe_now(generation, now=timezone.now())
     audit.record("queue.tried", actor=actor, subject=f"generation {generation}")
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Why no mail leaves: a stable word, a sentence, since when and until when (where known)."""
-
-    code: str
-    sentence: str
-    since: datetime | None = None
-    until: datetime | None = None

@@ -26,7 +26,7 @@ from outbound.engine.settle import Policy, failed_attempt
 from outbound.engine.transport import NOTHING, Transport, TransportRefused, load
 from outbound.engine.work import QUEUE_WIDE, Broken, Outcome, Stamp, Tripped, Work
 from outbound.journal import Journal
-from outbound.models import Breaker, Lease
+from outbound.models import Breaker, Lease, Message
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,8 @@ class Engine:
         self._uneasy = False
         self._probing = False
         self._committed_at = 0.0
+        self._claimed: list[Work] = []  # and not yet given to the lanes
+        self._uncertain = False  # whether the last transaction took place
         self._inode = _inode()
 
     def stop(self) -> None:
@@ -107,6 +109,7 @@ class Engine:
             log.error("The database can't be used right now: %s", error)
             self.journal.sync()
             connection.close()
+            self._uncertain = True
             busy = False
         if not busy:
             self.wake.wait(POLL_S)
@@ -119,6 +122,7 @@ class Engine:
         now = datetime.now(UTC)
         pulse = store.pulse()
         self._take_up(pulse)
+        self._after_trouble(now)
         self._collect()
         room = MAX_HELD - len(self._held)
         wants = len(self.pool.pending) <= LOW_WATER and room > 0 and self._may_claim(pulse, now)
@@ -137,11 +141,20 @@ class Engine:
                 claimed = self._claim(min(store.BATCH, room), pulse, now, alone=alone)
         self._committed_at = time.monotonic()
         self._settled(events)
-        for work in claimed:
-            self._held[work.id] = work
-        if claimed:
-            self._hand_out(claimed, now)
+        self._held.update({work.id: work for work in claimed})
+        self._claimed = claimed
+        self._hand_out(now)
         return bool(claimed)
+
+    def _after_trouble(self, now: datetime) -> None:
+        """The database failed in the last round. Messages that its last commit may have claimed without this process
+        learning of it go back; those it knows of and could not load are loaded now."""
+        if self._uncertain:
+            with transaction.atomic():
+                mine = Message.objects.filter(state="sending", lease=self._lease)
+                recover.free([row for row in mine if row.pk not in self._held], now)
+            self._uncertain = False
+        self._hand_out(now)
 
     def _worth_a_commit(self, wants: bool) -> bool:
         """Whether to write now, or to let the lanes finish more first: each commit waits for the disk."""
@@ -187,9 +200,12 @@ class Engine:
         self._probing = breaker.begin_probe(row, now, self.policy.first_s)
         return self._probing
 
-    def _hand_out(self, claimed: list[Work], now: datetime) -> None:
+    def _hand_out(self, now: datetime) -> None:
         """Loads the content outside of the write transaction and gives it to the lanes."""
-        empty = {work.id for work in store.load(claimed)}
+        if not self._claimed:
+            return
+        empty = {work.id for work in store.load(self._claimed)}
+        claimed, self._claimed = self._claimed, []
         stamp = self.pool.stamp
         for pk in empty:
             self._events.append(
@@ -396,7 +412,7 @@ class Engine:
     def _finish(self) -> None:
         """Ends what is in flight, records it and leaves no claim behind."""
         deadline = time.monotonic() + STOP_WITHIN_S
-        left = self.pool.retire()
+        left = self.pool.retire() + self._claimed
         self._retired.append(self.pool)
         instances.beat(self.instance, state=State.STOPPING, generation=self.transport.generation)
         while self._retired and time.monotonic() < deadline:

@@ -48,7 +48,7 @@ def _settle_lease(lease: int, found: Found, policy: Policy, now: datetime) -> in
         pk for pk in rest if not found.same_boot or (lease, pk) in found.entered or (lease, pk) in found.outcomes
     }
     _doubt(lease, [rows[pk] for pk in sorted(doubted)], policy, now)
-    _free([rows[pk] for pk in sorted(rest - doubted)], now)
+    free([rows[pk] for pk in sorted(rest - doubted)], now)
     _count_crash([rows[pk] for pk in sorted(rest)])
     Lease.objects.filter(pk=lease).delete()
     return len(rows)
@@ -120,8 +120,8 @@ def _doubt(lease: int, messages: Iterable[Message], policy: Policy, now: datetim
     store.record(lease, outcomes, now)
 
 
-def _free(messages: Iterable[Message], now: datetime) -> None:
-    """Back into the queue: not one byte of them was in DATA."""
+def free(messages: Iterable[Message], now: datetime) -> None:
+    """Puts messages back into the queue of which not one byte was in DATA."""
     for fresh, state in ((True, State.QUEUED), (False, State.DEFERRED)):
         ids = [message.pk for message in messages if (message.attempts <= 1) is fresh]
         with connection.cursor() as cursor:

@@ -114,6 +114,8 @@ def _moment(value: Any) -> datetime:
 
 def load(works: Sequence[Work]) -> list[Work]:
     """Fills in content and recipients; returns those whose content is gone (nothing can be sent)."""
+    for work in works:  # a load that failed half-way is repeated
+        work.open, work.closed = [], []
     by_id = {work.id: work for work in works}
     wanted = numbers(by_id)
     with connection.cursor() as cursor:

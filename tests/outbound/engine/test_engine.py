@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from emailcfg import activation
@@ -259,6 +259,39 @@ def test_while_the_database_takes_nothing_no_outcome_is_lost_and_nothing_is_sent
             failing.clear()
             until(_sent(50))
         assert sorted(sink.taken.values()) == [1] * 50
+
+
+@pytest.mark.parametrize("at", ["load", "commit"])
+def test_a_database_that_fails_after_a_claim_leaves_no_message_behind(monkeypatch: Any, at: str) -> None:
+    failures: list[int] = []
+    real_load, real_claim = store.load, store.claim
+
+    def load(works: list[Any]) -> list[Any]:
+        if at == "load" and len(failures) < 3:
+            failures.append(1)
+            raise OperationalError("disk I/O error")
+        return real_load(works)
+
+    def claim(*args: Any, **options: Any) -> list[Any]:
+        found = real_claim(*args, **options)
+        if at == "commit" and found and len(failures) < 3:
+            failures.append(1)
+            transaction.on_commit(_lost_answer)
+        return found
+
+    def _lost_answer() -> None:
+        raise OperationalError("the connection was lost while committing")
+
+    monkeypatch.setattr(store, "load", load)
+    monkeypatch.setattr(store, "claim", claim)
+    with Sink() as sink:
+        activate(a_config(sink.port))
+        queued(50)
+        with running():
+            until(_sent(50))
+        assert sorted(sink.taken.values()) == [1] * 50
+    assert len(failures) == 3
+    assert set(Message.objects.values_list("attempts", flat=True)) == {1}
 
 
 def test_the_rate_limit_is_kept_by_two_processes_together() -> None:
