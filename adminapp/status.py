@@ -1,8 +1,10 @@
 """Status: does mail work now, what stands in the way, the queue, the last day, the processes, the installation."""
 
 import hashlib
+import platform
 from typing import Any
 
+import django
 from django.conf import settings
 from django.contrib import messages as notes
 from django.db import connection
@@ -17,6 +19,7 @@ from adminapp.chart import chart
 from adminapp.verdict import gather, verdict
 from emailcfg import activation
 from emailcfg.requests import actor_of
+from emailcfg.schema import SCHEMA_VERSION
 from outbound import healthcheck, instances, queries, queue
 from outbound.models import State
 from outbound.testsend import TooManyTests
@@ -98,6 +101,7 @@ def _installation() -> list[tuple[str, str]]:
         ("Reached at", settings.PUBLIC_BASE_URL or ", ".join(addresses)),
         ("Database", f"{connection.display_name}, {name}"),
         ("Data folder", str(settings.DATA_DIR)),
+        ("Runs on", f"Python {platform.python_version()}, Django {django.__version__}, schema {SCHEMA_VERSION}"),
         ("Engine", "Celery" if settings.BROKER_URL else "embedded"),
         ("Running since", f"{_STARTED_AT:%Y-%m-%d %H:%M} UTC"),
     ]

@@ -1,9 +1,11 @@
 """Status, its verdict and alerts, the OmniBar that says the same, pausing, trying now."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -113,6 +115,23 @@ def test_a_dry_run_neither_proves_nor_disproves(active: ActiveConfig) -> None:
 def test_checking_with_nothing_active_says_so(admin_client: Client) -> None:
     answer = admin_client.post("/status/check/", follow=True)
     assert "there is nothing to check" in answer.content.decode()
+
+
+def test_secrets_that_can_not_be_decrypted_are_an_error_with_what_to_do(
+    db: None, admin_client: Client, settings: Settings, tmp_path: Path
+) -> None:
+    found = activate(a_config(username="ana", password="a secret"))
+    a_service(found.generation)
+    a_message("queued", due_at=timezone.now())
+    other = tmp_path / "other.keys"
+    other.write_bytes(Fernet.generate_key() + b"\n")
+    other.chmod(0o600)
+    settings.ENCRYPTION_KEY_FILES = [other]
+    assert now_says().level == "error"
+    assert now_says().short == f"1 message waits: r{found.revision_id} can't be read"
+    shown = page(admin_client)
+    assert "nothing is lost" in shown
+    assert "Enter the secret anew" in shown
 
 
 def test_an_open_breaker_is_told_with_how_many_wait_and_why(active: ActiveConfig, admin_client: Client) -> None:
