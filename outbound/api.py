@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, cast
 
 from django.http import HttpRequest
 from ninja import Body, Query, Router, Schema, Status
-from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from emailcfg.problems import Problem, require_scope
@@ -58,6 +58,12 @@ def _decoded(value: Any) -> Any:
         raise PydanticCustomError("base64", "Give the file's content in base64.") from None
 
 
+def _in_this_calendar(value: datetime) -> datetime:
+    if value.year > 9000:  # with the time for retries, the end of what a date can hold
+        raise PydanticCustomError("too_late", "Give a time before the year 9000.")
+    return value
+
+
 class AttachmentIn(_Strict):
     """A file; `content` is base64."""
 
@@ -84,9 +90,9 @@ class MessageIn(_Strict):
     list_unsubscribe_url: str = Field("", max_length=900)
     headers: dict[str, str] = Field({}, max_length=50)
     attachments: list[AttachmentIn] = Field([], max_length=50)
-    not_before: AwareDatetime | None = None
+    not_before: Annotated[AwareDatetime, AfterValidator(_in_this_calendar)] | None = None
     priority: Literal["high", "normal", "bulk"] = "normal"
-    idempotency_key: str = Field("", max_length=128)
+    idempotency_key: str = Field("", max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")
 
     def submission(self) -> Submission:
         key = self.idempotency_key
@@ -269,7 +275,9 @@ _READ_PROBLEMS = {(400, 401, 403, 404): ProblemOut}
 def read_log(request: HttpRequest, page: Query[PageIn]) -> dict[str, Any]:
     require_scope(_token(request), "messages:read")
     found = queries.page(
-        queries.Filter(state=page.state or "", kind=page.kind, search=page.search, doubted=page.in_doubt),
+        queries.Filter(
+            state=page.state or "", kind=page.kind, search=page.search.replace("\x00", ""), doubted=page.in_doubt
+        ),
         before=page.cursor,
         limit=page.limit,
     )
@@ -287,24 +295,28 @@ _VERB_RESPONSES = {200: MessageOut, (401, 403, 404, 409): ProblemOut}
 
 @router.post("/messages/{message_id}/retry", response=_VERB_RESPONSES, summary="Try again now")
 def retry(request: HttpRequest, message_id: str) -> Message:
-    """For a message that waits, failed, is in doubt, held or suppressed. 409 when it is being sent or was sent."""
+    """For a message that waits, failed, is in doubt, held or suppressed. 409 when it is being sent or was sent. A token
+    without `messages:read` reaches only the messages it sent itself."""
     return _verb(request, message_id, messages.retry)
 
 
 @router.post("/messages/{message_id}/cancel", response=_VERB_RESPONSES, summary="Don't send")
 def cancel(request: HttpRequest, message_id: str) -> Message:
-    """For a message that waits or is held. 409 when it is being sent or has ended."""
+    """For a message that waits or is held. 409 when it is being sent or has ended. A token without `messages:read`
+    reaches only the messages it sent itself."""
     return _verb(request, message_id, messages.cancel)
 
 
 def _verb(request: HttpRequest, message_id: str, verb: Any) -> Message:
-    require_scope(_token(request), "messages:send")
-    message = _message(message_id)
+    token = _token(request)
+    require_scope(token, "messages:send")
+    message = _message(message_id, of=None if "messages:read" in token.scopes else token)
     try:
         verb(message.pk, actor=actor_of(request))
     except messages.NotPossible as error:
         raise Problem(409, "not_possible", str(error), state=error.state) from None
-    return _message(message_id)
+    message.refresh_from_db()
+    return message
 
 
 class InstanceOut(Schema):
@@ -337,9 +349,11 @@ def _token(request: HttpRequest) -> ApiToken:
     return cast(ApiToken, request.auth)  # type: ignore[attr-defined]
 
 
-def _message(message_id: str) -> Message:
+def _message(message_id: str, *, of: ApiToken | None = None) -> Message:
+    """The message of this id; `of` a token only what it handed over itself, for a program that may send and not read
+    the log is not to learn of the mail of others, nor to stop it."""
     number = int(message_id) if message_id.isascii() and message_id.isdigit() and len(message_id) < 20 else -1
     message = Message.objects.filter(pk=number).first() if number < 2**63 else None
-    if message is None:
+    if message is None or (of is not None and message.token_id != of.pk):
         raise Problem(404, "message_not_found", "There is no message of this id. Old records are deleted.")
     return message

@@ -72,6 +72,8 @@ def test_one_wrong_address_refuses_the_batch_and_is_named(call: Call, active: No
         ({"subject": "No recipient", "text": "x"}, "to"),
         ({**MAIL, "not_before": "tomorrow"}, "not_before"),
         ({**MAIL, "not_before": "2030-01-01T10:00:00"}, "not_before"),
+        ({**MAIL, "not_before": "9999-12-31T23:59:59Z"}, "not_before"),
+        ({**MAIL, "idempotency_key": "a\x00b"}, "idempotency_key"),
         ({**MAIL, "priority": "urgent"}, "priority"),
         ({**MAIL, "attachments": [{"filename": "a.txt", "content": "***"}]}, "attachments.0.content"),
         ([MAIL, {**MAIL, "to": "bob@example.com"}], "1.to"),
@@ -169,6 +171,19 @@ def test_scopes_are_held(call: Call, active: None) -> None:
     assert call("get", "/messages", token=reader).status_code == 200
     made = call("post", "/messages", MAIL, token=sender).json()["id"]
     assert call("post", f"/messages/{made}/cancel", token=reader).status_code == 403
+
+
+def test_a_token_that_may_not_read_the_log_reaches_only_its_own_messages(call: Call, active: None) -> None:
+    sender, reader = (
+        auth.create(name=name, scopes=scopes, actor=ANA)
+        for name, scopes in (("sender", ["messages:send"]), ("both", ["messages:send", "messages:read"]))
+    )
+    own, other = (call("post", "/messages", MAIL, **of).json()["id"] for of in ({"token": sender}, {}))
+    for verb in ("cancel", "retry"):
+        answer = call("post", f"/messages/{other}/{verb}", token=sender)
+        assert (answer.status_code, answer.json()["code"]) == (404, "message_not_found")
+    assert call("post", f"/messages/{own}/cancel", token=sender).json()["state"] == "cancelled"
+    assert call("post", f"/messages/{other}/cancel", token=reader).json()["state"] == "cancelled"
 
 
 def test_only_the_hash_of_a_token_is_stored(db: None) -> None:
