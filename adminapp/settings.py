@@ -8,6 +8,10 @@ from csp.constants import NONE, SELF
 
 from adminapp import environment, keys
 
+# The database, the journal and the logs hold mail, and the database the sessions of administrators: what the program
+# writes is for its own user alone, also in a DATA_DIR that somebody made for all to read.
+os.umask(0o077)
+
 try:
     ENVIRONMENT = environment.read(os.environ)
     DATA_DIR = ENVIRONMENT.data_dir

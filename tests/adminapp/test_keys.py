@@ -1,6 +1,9 @@
 """Key files: made once, private, never while secrets exist; and the certificate."""
 
+import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +15,7 @@ from cryptography import x509
 from adminapp import certificate, keys
 from emailcfg.encryption import KeyRing
 
+ROOT = Path(__file__).parents[2]
 NAMES = ["mail.example", "localhost", "127.0.0.1", "::1"]
 
 
@@ -28,6 +32,25 @@ def test_keys_are_made_once_for_the_owner_alone_and_the_ring_can_be_read(tmp_pat
     assert not make(tmp_path)
     assert [path.read_text() for path in files] == before
     assert len(KeyRing.read(files[:1], files[1]).fingerprint_key) == 32
+
+
+def test_the_folder_of_the_keys_is_for_the_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        make(tmp_path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "ring").stat().st_mode) == 0o700
+
+
+def test_what_is_written_into_a_data_folder_that_all_may_read_is_for_the_owner_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    environment = {"DATA_DIR": str(tmp_path), "PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "adminapp.settings"}
+    script = "import django; django.setup(); from django.db import connection; connection.ensure_connection()"
+    subprocess.run([sys.executable, "-c", script], env=environment, cwd=ROOT, check=True, timeout=60, umask=0o022)
+    shared = [path.name for path in tmp_path.rglob("*") if path.stat().st_mode & 0o077]
+    assert (tmp_path / "db.sqlite3").exists()
+    assert shared == []
 
 
 def test_no_key_is_made_while_secrets_exist(tmp_path: Path) -> None:
