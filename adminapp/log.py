@@ -6,6 +6,7 @@ import re
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _SECRETS = (
     re.compile(r"SG\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
+    re.compile(r"(?<=aat_)[A-Za-z0-9_-]{8,}"),
     re.compile(r"(?i)(?<=authorization: )\S+ \S+"),
     re.compile(r"(?i)(?<=bearer )[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(r"(?i)(?<=auth plain )\S+"),

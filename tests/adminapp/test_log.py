@@ -23,6 +23,7 @@ def test_control_characters_are_escaped() -> None:
     [
         "key SG.abcdefgh12345678.SECRETSECRETSECRET was used",
         "Authorization: Bearer SECRETSECRET",
+        "called with 'aat_SECRETSECRETSECRET'",
         "sent AUTH PLAIN SECRETSECRET",
         "POST /setup/?token=SECRETSECRET&x=1",
         "connect postgresql://ana:SECRET@db/name",
