@@ -30,7 +30,7 @@ def show(request: HttpRequest) -> HttpResponse:
 
 def number_of(text: str) -> int | None:
     """A number from an address, None when it is none."""
-    return int(text) if text.isascii() and text.isdigit() and int(text[:20]) <= _MAX_NUMBER else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _MAX_NUMBER else None
 
 
 def _moment(text: str) -> datetime | None:

@@ -35,7 +35,7 @@ def apply(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _remedy(test: TestSend, place: str) -> dict[str, Any]:
-    if not (place.isascii() and place.isdigit()) or int(place[:3]) >= len(test.alternatives):
+    if not (place.isascii() and place.isdigit() and len(place) <= 3) or int(place) >= len(test.alternatives):
         raise Http404("This test has no such alternative.")
     found: dict[str, Any] = test.alternatives[int(place)]
     return found

@@ -78,7 +78,7 @@ def test_a_form_that_shows_another_server_is_left_alone(admin_client: Client) ->
     assert not FormDraft.objects.exists()
 
 
-@pytest.mark.parametrize("remedy", ["1", "-1", "x", "9999999999999"])
+@pytest.mark.parametrize("remedy", ["1", "-1", "x", "0001", "9999999999999"])
 def test_an_alternative_that_was_not_found_is_not_applied(admin_client: Client, remedy: str) -> None:
     assert fix(admin_client, a_failed_test(), **FORM, remedy=remedy).status_code == 404
     assert not FormDraft.objects.exists()
