@@ -65,6 +65,14 @@ def current() -> dict[str, Pin]:
     return read(settings.EMAILCFG_PINS)
 
 
+def sources() -> dict[str, str]:
+    """The variable that pins each pinned field, by path; empty when the pins can't be read, which others report."""
+    try:
+        return {path: pin.source for path, pin in current().items()}
+    except PinRefused:
+        return {}
+
+
 def applied(config: EmailConfig, pins: Mapping[str, Pin] | None = None) -> EmailConfig:
     """The configuration as it runs here, with the pinned fields in place of its own. Raises PinRefused."""
     pins = current() if pins is None else pins

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from django.forms import BoundField
 
-from emailcfg import drafts, secrets, tested
+from emailcfg import drafts, pins, secrets, tested
 from emailcfg.editing import Editing, SecretState, Understood, understand
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, EmailForm, SecretsForm, form_for, name_of
@@ -23,12 +23,14 @@ SERVICE_TITLES = {"smtp": "SMTP", "sendgrid": "SendGrid"}
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What stands below a field: an error, a repair that was made, and whether it differs from the base."""
+    """What stands below a field: an error, a repair that was made, whether it differs from the base, and the variable
+    of the environment that overrides it, if one does."""
 
     path: str
     error: str = ""
     repair: str = ""
     changed: bool = False
+    pinned_by: str = ""
 
     @property
     def title(self) -> str:
@@ -141,7 +143,7 @@ def _tested(understood: Understood) -> Tested | None:
 
 def _notes(editing: Editing, understood: Understood, strict: bool, refused: frozenset[str]) -> dict[str, Note]:
     changed = [*understood.changed, *(_switched(editing) if "delivery.selected" in understood.changed else [])]
-    notes = {}
+    notes, pinned = {}, pins.sources()
     for path in (*PATHS, *SECRET_PATHS):
         sentences = understood.errors.get(path, [])
         typed = bool(editing.values.get(path)) or understood.secrets.get(path, SecretState("none")).state != "none"
@@ -150,6 +152,7 @@ def _notes(editing: Editing, understood: Understood, strict: bool, refused: froz
             error=sentences[0] if sentences and (strict or typed or path in refused) else "",
             repair=editing.repairs[path][1] if path in editing.repairs else "",
             changed=path in changed,
+            pinned_by=pinned.get(path, ""),
         )
     return notes
 

@@ -77,3 +77,11 @@ def test_a_pin_that_does_not_fit_stops_an_activation_with_its_name(settings: Any
     settings.EMAILCFG_PINS = {"EMAILCFG__SMTP__PORT": "0"}
     with pytest.raises(activation.NotActivatable, match="EMAILCFG__SMTP__PORT"):
         activated(a_revision())
+
+
+@pytest.mark.django_db
+def test_the_form_names_the_variable_that_overrides_a_field(settings: Any, admin_client: Any) -> None:
+    settings.EMAILCFG_PINS = {"EMAILCFG__SMTP__HOST": "relay.internal"}
+    assert "Fixed by EMAILCFG__SMTP__HOST" in admin_client.get("/configuration/email/").content.decode()
+    settings.EMAILCFG_PINS = {"EMAILCFG__ODD": "x"}
+    assert admin_client.get("/configuration/email/").status_code == 200
