@@ -4,11 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
-.PHONY: run test lint bench screenshots lock
+.PHONY: run worker test lint bench screenshots lock
 .DEFAULT_GOAL := run
 
-run: .venv/run.stamp
+# With BROKER_URL, what several machines need is installed too.
+run: .venv/run.stamp $(if $(BROKER_URL)$(BROKER_URL_FILE),.venv/scale.stamp)
 	@exec $(BIN)/python manage.py serve
+
+# A machine that only delivers: see docs/scaling.md.
+worker: .venv/run.stamp $(if $(BROKER_URL)$(BROKER_URL_FILE),.venv/scale.stamp)
+	@exec $(BIN)/python manage.py outbound
 
 # All tests, on every core. Set DATABASE_URL=postgresql://… to run them on PostgreSQL, ARGS="…" to pass pytest more.
 test: .venv/test.stamp
@@ -38,6 +43,7 @@ screenshots: .venv/test.stamp
 lock: .venv/test.stamp
 	@$(BIN)/python -m pip install $(PIP_FLAGS) uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements-scale.in -o requirements-scale.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements-dev.in -o requirements-dev.txt
 
 .venv/run.stamp: requirements.txt
@@ -45,6 +51,10 @@ lock: .venv/test.stamp
 	@echo "Setting up .venv (once; about a minute) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/scale.stamp: requirements-scale.txt .venv/run.stamp
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements-scale.txt
 	@touch $@
 
 .venv/test.stamp: requirements-dev.txt .venv/run.stamp

@@ -33,6 +33,7 @@ NAMES = (
     "TLS_KEY_FILE",
     "DATABASE_URL",
     "BROKER_URL",
+    "BROKER_QUEUE",
     "SECRET_KEY_FILE",
     "ENCRYPTION_KEY_FILES",
     "FINGERPRINT_KEY_FILE",
@@ -76,6 +77,7 @@ class Environment:
     tls_key_file: Path | None
     database_url: str
     broker_url: str | None
+    broker_queue: str
     secret_key_file: Path
     encryption_key_files: tuple[Path, ...]
     fingerprint_key_file: Path
@@ -120,6 +122,7 @@ def read(environ: Mapping[str, str]) -> Environment:
         tls_key_file=tls_key_file,
         database_url=values.get("DATABASE_URL", parse.database_url, f"sqlite:///{data_dir}/db.sqlite3"),
         broker_url=values.get("BROKER_URL", parse.broker_url, None),
+        broker_queue=values.get("BROKER_QUEUE", parse.queue_name, "adminapp-outbound"),
         secret_key_file=values.get("SECRET_KEY_FILE", parse.path, data_dir / "keys" / "secret.key"),
         encryption_key_files=values.get("ENCRYPTION_KEY_FILES", parse.paths, (data_dir / "keys" / "encryption.keys",)),
         fingerprint_key_file=values.get("FINGERPRINT_KEY_FILE", parse.path, data_dir / "keys" / "fingerprint.key"),

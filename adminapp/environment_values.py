@@ -3,6 +3,8 @@ that begins with the variable's name."""
 
 import ipaddress
 import math
+import re
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -117,8 +119,17 @@ def database_url(text: str) -> str:
 
 
 def broker_url(text: str) -> str:
-    if text.partition("://")[0] not in ("amqp", "amqps", "sqs", "memory") or "://" not in text:
+    if text.partition("://")[0] not in ("amqp", "amqps", "sqs") or "://" not in text:
         raise ValueError("must start with amqp://, amqps:// (RabbitMQ) or sqs:// (Amazon SQS).")
+    needed = ("celery", "boto3", "pycurl") if text.startswith("sqs:") else ("celery",)
+    if any(find_spec(package) is None for package in needed):
+        raise ValueError("needs packages that are not installed: install requirements-scale.txt, or unset it.")
+    return text
+
+
+def queue_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", text):
+        raise ValueError(f"is “{text}”; it may have 1 to 80 letters, digits, hyphens and underscores.")
     return text
 
 

@@ -40,6 +40,7 @@ DNS_RESOLVER = ENVIRONMENT.dns_resolver
 ENCRYPTION_KEY_FILES = list(ENVIRONMENT.encryption_key_files)
 FINGERPRINT_KEY_FILE = ENVIRONMENT.fingerprint_key_file
 BROKER_URL = ENVIRONMENT.broker_url
+BROKER_QUEUE = ENVIRONMENT.broker_queue
 EMAILCFG_PINS = ENVIRONMENT.pins
 RETRY_FIRST_S = ENVIRONMENT.retry_first_s
 LEASE_S = ENVIRONMENT.lease_s
@@ -237,6 +238,7 @@ LOGGING = {
     "root": {"handlers": ["console", "file"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": ["console", "file"], "level": "WARNING", "propagate": False},
+        "celery": {"level": "WARNING"},  # else two lines for every hint
         "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
     },
 }

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from emailcfg import revisions
 from emailcfg.pins import PinRefused
 from emailcfg.schema import General
 from emailcfg.schema_migrations import NewerSchema
+from outbound import hints
 from outbound.compose import Composed, UnusableSender, compose
 from outbound.ids import new_ids
 from outbound.models import ApiToken, IdempotencyKey, Priority
@@ -201,6 +202,7 @@ def enqueue(mails: Sequence[tuple[Submission, Composed]], token: ApiToken | None
         if submission.idempotency_key and token_id is not None:
             keys.append((token_id, submission.idempotency_key, submission.body_hash, pk))
         accepted.append(Accepted(pk, mail.message_id))
+    transaction.on_commit(partial(hints.offer, [one.id for one in accepted]), robust=True)
     _write(((_MESSAGE, messages), (_BODY, bodies), (_RECIPIENT, recipients), (_KEY, keys)))
     return accepted
 

@@ -69,6 +69,16 @@ def something_due(now: datetime) -> bool:
         return cursor.fetchone() is not None
 
 
+def any_due(ids: Sequence[int], now: datetime) -> bool:
+    """Whether one of these messages waits to be claimed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT 1 FROM outbound_message WHERE id IN ({numbers(ids)}) AND due_at <= %s LIMIT 1",  # noqa: S608
+            [stamp(now)],
+        )
+        return cursor.fetchone() is not None
+
+
 def claim(lease: int, *, limit: int, now: datetime, suspects: bool) -> list[Work]:
     """Takes up to `limit` due messages for this lease, high priority first. A message that stood in several crashes is
     taken only when `suspects` is True, and then alone. Their content is still to be loaded."""

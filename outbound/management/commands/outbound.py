@@ -1,8 +1,11 @@
-"""`manage.py outbound`: runs the outbound service alone; `serve` runs the same engine beside the web pages."""
+"""`manage.py outbound`: runs the outbound service alone; `serve` runs the same beside the web pages.
+
+With BROKER_URL it is a Celery worker, so that the same command serves on one machine and on many."""
 
 import signal
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from outbound.engine.loop import Engine, LeaseLost
@@ -12,12 +15,26 @@ class Command(BaseCommand):
     help = "Delivers accepted mail until it is stopped. Several may run on one database."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if settings.BROKER_URL:
+            self._say()
+            self._work(settings.BROKER_URL)
+            return
         engine = Engine()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: engine.stop())
-        self.stdout.write("The outbound service runs. Ctrl-C or SIGTERM ends it after what is in flight.")
-        self.stdout.flush()
+        self._say()
         try:
             engine.run()
         except LeaseLost as error:
             raise CommandError(str(error)) from None
+
+    def _say(self) -> None:
+        self.stdout.write("The outbound service runs. Ctrl-C or SIGTERM ends it after what is in flight.")
+        self.stdout.flush()
+
+    def _work(self, broker_url: str) -> None:
+        from outbound.engine.celery import run_worker  # here, because Celery is an optional package
+
+        code = run_worker(broker_url, settings.BROKER_QUEUE)
+        if code:
+            raise CommandError("The worker ended with a failure; its log has the reason.", returncode=code)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @contextmanager
-def running() -> Iterator[Engine]:
+def running(engine: Engine | None = None) -> Iterator[Engine]:
     """An engine in a thread; what it raised is raised at the end."""
-    engine = Engine()
+    engine = engine or Engine()
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -49,7 +49,9 @@ def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-def spawned(**environment: str) -> "subprocess.Popen[bytes]":
+def spawned(
+    command: Sequence[str] = (sys.executable, "manage.py", "outbound"), **environment: str
+) -> "subprocess.Popen[bytes]":
     """`manage.py outbound` as a process of its own on the test's database, keys and data folder."""
     name = connection.settings_dict
     url = f"sqlite:///{name['NAME']}"
@@ -66,7 +68,7 @@ def spawned(**environment: str) -> "subprocess.Popen[bytes]":
         **environment,
     }
     return subprocess.Popen(
-        [sys.executable, "manage.py", "outbound"],
+        command,
         cwd=ROOT,
         env=variables,
         stdout=subprocess.DEVNULL,
