@@ -8,10 +8,12 @@ import logging
 import os
 import ssl
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery, bootsteps, signals
+from celery.exceptions import SecurityWarning
 from celery.worker import state
 from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
@@ -125,6 +127,7 @@ def _keep_logging(**_: Any) -> None:
 
 def run_worker(url: str, queue: str) -> int:
     """Delivers until SIGTERM or SIGINT; returns the exit code. Needs the main thread."""
+    warnings.simplefilter("ignore", SecurityWarning)  # of being root: meant for pickled messages, which are not taken
     app = worker_app(url, queue)
     worker = app.Worker(
         hostname=f"outbound-{os.getpid()}@{os.uname().nodename}", quiet=True, without_gossip=True, without_mingle=True

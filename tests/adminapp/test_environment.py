@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from adminapp import environment
+from adminapp import environment, environment_values
 from adminapp.environment import NAMES, Refused, read
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -93,6 +93,8 @@ def test_a_value_may_stand_in_a_file(tmp_path: Path) -> None:
         ("DATABASE_URL", "mysql://db/name", "must start with"),
         ("DATABASE_URL", "postgresql://u:p@db", "names no database"),
         ("BROKER_URL", "redis://mq", "must start with"),
+        ("BROKER_QUEUE", "our mails", "letters, digits, hyphens"),
+        ("BROKER_QUEUE", "q" * 81, "1 to 80"),
         ("SENDGRID_API_URL", "api.sendgrid.com", "must be a URL"),
         ("SENDGRID_API_URL", "https://api.sendgrid.com/v3", "without a path"),
         ("SSL_CERT_FILE", "/nothing/here.pem", "can't be read"),
@@ -184,3 +186,11 @@ def test_every_variable_is_documented_and_no_other() -> None:
 )
 def test_the_name_server_may_name_its_port(text: str, found: tuple[str, int]) -> None:
     assert environment.read({"DNS_RESOLVER": text}).dns_resolver == found
+
+
+@pytest.mark.parametrize("url", ["amqp://mq//", "sqs://"])
+def test_a_broker_without_the_packages_it_needs_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = "celery" if url.startswith("amqp") else "boto3"
+    monkeypatch.setattr(environment_values, "find_spec", lambda name: None if name == missing else object())
+    with pytest.raises(Refused, match=r"^BROKER_URL needs packages .*requirements-scale\.txt"):
+        read({"BROKER_URL": url})
