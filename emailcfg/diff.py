@@ -82,7 +82,10 @@ def _same_secret(old: Any, new: Any) -> bool:
 
 def _label(path: str, title: str) -> str:
     prefix = {"smtp": "SMTP", "sendgrid": "SendGrid"}.get(path.split(".", 1)[0])
-    return title if prefix is None or title.startswith(prefix) else f"{prefix}: {title[0].lower()}{title[1:]}"
+    if prefix is None or title.startswith(prefix):
+        return title
+    is_abbreviation = title[:2].isupper()  # CA certificate, EHLO name
+    return f"{prefix}: {title if is_abbreviation else title[0].lower() + title[1:]}"
 
 
 def shown(path: str, value: Any) -> str:

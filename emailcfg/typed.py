@@ -182,8 +182,9 @@ def _plain(path: str, text: str) -> str | None:
 def missing(errors: Mapping[str, list[str]], values: Mapping[str, str], service: str) -> list[str]:
     """The titles of the empty fields that a service still needs, for its header."""
     titles = {path: title for path, title, _ in walk(EmailConfig())}
+    needed = (f"{service}.", "general.sender_email")
     return [
-        titles[path].lower()
+        titles[path] if titles[path][:2].isupper() else titles[path].lower()
         for path in errors
-        if path.startswith(f"{service}.") and path in titles and not values.get(path)
+        if path.startswith(needed) and path in titles and not values.get(path)
     ]

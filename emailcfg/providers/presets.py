@@ -49,7 +49,7 @@ PRESETS: Mapping[str, SmtpPreset] = {
         "Choose the region of your verified identity. The user name is an access key id; the password is the SMTP "
         "password made from its secret, not the AWS secret itself. Paste the secret, and it can be converted here.",
         {"host": "", "port": "465", "security": "tls"},
-        username_hint="An access key id such as AKIA….",
+        username_hint="An access key id; it begins with AKIA.",
         password_hint="The SMTP password of 44 characters.",  # noqa: S106
     ),
     "relay": SmtpPreset(

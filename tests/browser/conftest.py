@@ -1,5 +1,7 @@
 """A real Chromium against the real pages: `page` is logged out, `admin_page` logged in as the administrator."""
 
+import base64
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 
@@ -68,8 +70,18 @@ def new_context(browser: Browser, live_server: LiveServer) -> Iterator[Callable[
     assert not failures, f"scripts failed or broke the content policy: {failures}"
 
 
+# For a picture, Playwright hides the caret by the style of each input and takes it away again; where htmx swaps an
+# input meanwhile, it copies that attribute, which the policy refuses. The browser names the hash of what it refused,
+# so only these two texts are excused.
+_OF_PICTURES = tuple(
+    base64.b64encode(hashlib.sha256(style).digest()).decode()
+    for style in (b"", b"caret-color: transparent !important;")
+)
+
+
 def _note_violation(text: str, failures: list[str]) -> None:
-    if "Content Security Policy" in text or "Refused to" in text:
+    of_a_picture = text.startswith("Applying inline style") and any(f"sha256-{each}" in text for each in _OF_PICTURES)
+    if ("Content Security Policy" in text or "Refused to" in text) and not of_a_picture:
         failures.append(text)
 
 
