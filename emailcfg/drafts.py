@@ -90,7 +90,7 @@ def store(user: AbstractBaseUser, session_key: str, typed: Typed) -> Editing:
     A draft in which nothing differs any more is deleted. Raises DraftConflict when the draft moved on
     since the page was made."""
     row = FormDraft.objects.select_for_update().filter(user=user.pk).first()
-    before = _editing(row, session_key) if row is not None else load(user, session_key)
+    before = _editing(row, session_key) if row is not None else _untouched(_default_base())
     if typed.stamp is not None and typed.stamp != before.stamp:
         raise DraftConflict
     tidied = tidy({**before.values, **{path: text for path, text in typed.values.items() if path in PATHS}})

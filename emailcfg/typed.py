@@ -70,7 +70,7 @@ def tidy(values: Mapping[str, str]) -> Tidied:
             _repair_number(path, tidied, notes)
     domain = tidied.get("general.reply_to_domain", "")
     if domain.startswith("@"):
-        tidied["general.reply_to_domain"] = domain.lstrip("@")
+        tidied["general.reply_to_domain"] = re.sub(rf"\A(?:@|{_SPACE})+", "", domain)
         notes["general.reply_to_domain"] = "The @ before the domain was removed."
     return Tidied(tidied, notes)
 

@@ -8,8 +8,9 @@ from django.forms import BoundField
 from emailcfg import drafts, pins, secrets, tested
 from emailcfg.editing import Editing, SecretState, Understood, understand
 from emailcfg.encryption import SecretUnavailable
-from emailcfg.forms import SECRET_NAMES, EmailForm, SecretsForm, form_for, name_of
+from emailcfg.forms import SECRET_NAMES, EmailForm, SecretsForm, form_for, name_of, path_of
 from emailcfg.models import Secret
+from emailcfg.pins import Pin, PinRefused
 from emailcfg.posted_secrets import CHOOSE_A_REGION, SES_WANTS_ANOTHER
 from emailcfg.providers import ses
 from emailcfg.providers.presets import PRESETS, SmtpPreset
@@ -85,6 +86,7 @@ class PaneView:
     tested: Tested | None = None
     offer_conversion: bool = False  # an AWS secret was typed where its SMTP password belongs
     reworked: Mapping[str, str] = field(default_factory=dict)  # secrets taken in another form than typed, and how
+    pins: Mapping[str, Pin] = field(default_factory=dict)  # fields that the environment fixes, by field name
 
     @property
     def hints(self) -> Mapping[str, str]:
@@ -119,10 +121,12 @@ def pane_view(
     if refused:
         errors = {**understood.errors, **{path: [sentence] for path, sentence in refused.items()}}
         understood = replace(understood, config=None, errors=errors)
+    pinned = pinned_fields()
     return PaneView(
         editing=editing,
         understood=understood,
-        form=form_for(editing.values),
+        form=form_for({**editing.values, **{path_of(name): pin.text for name, pin in pinned.items()}}),
+        pins=pinned,
         notes=_notes(editing, understood, strict, frozenset(refused or ())),
         secrets=_secrets(editing, understood, reworked or {}),
         services={name: _service(name, editing, understood) for name in SERVICES},
@@ -130,6 +134,28 @@ def pane_view(
         offer_conversion=(refused or {}).get("smtp.password") in (SES_WANTS_ANOTHER, CHOOSE_A_REGION),
         reworked=reworked or {},
     )
+
+
+def pinned_fields() -> dict[str, Pin]:
+    """The fields that the environment fixes, by field name: shown locked with the value that runs. Both switches
+    follow a pinned choice of the service."""
+    try:
+        found = pins.current()
+    except PinRefused:  # whoever uses the configuration says so; the form can do without
+        return {}
+    selected = found.pop("delivery.selected", None)
+    if selected is not None:
+        for service in SERVICES:
+            own = Pin(f"{service}.enabled", selected.source, "on" if selected.text == service else "")
+            found.setdefault(f"{service}.enabled", own)
+    return {name_of(path): _as_shown(pin) for path, pin in found.items() if path in (*PATHS, *SECRET_PATHS)}
+
+
+def _as_shown(pin: Pin) -> Pin:
+    if pin.path in SECRET_PATHS:
+        return replace(pin, text="")
+    is_off = pin.path in SWITCHES and pin.text.strip().lower() in ("", "0", "false", "no", "off")
+    return replace(pin, text="") if is_off else pin
 
 
 def _tested(understood: Understood) -> Tested | None:
@@ -209,12 +235,14 @@ def ses_region(values: Mapping[str, str]) -> str:
     return ses.region_of(values["smtp.host"]) or ""
 
 
-def shown_values(values: Mapping[str, str], posted: Mapping[str, str]) -> dict[str, str | bool]:
+def shown_values(view: PaneView, posted: Mapping[str, str]) -> dict[str, str | bool]:
     """The fields that hold something else now than what the browser sent, for the browser to show: by field
-    name, switches as booleans."""
+    name, switches as booleans. Pinned fields stay as they are."""
     shown: dict[str, str | bool] = {}
-    for path, text in values.items():
+    for path, text in view.editing.values.items():
         name = name_of(path)
+        if name in view.pins:
+            continue
         if path in SWITCHES:
             if bool(text) != bool(posted.get(name)):
                 shown[name] = bool(text)

@@ -22,7 +22,7 @@ from emailcfg.requests import session_key, user_of
 from emailcfg.schema import SECRET_PATHS
 from emailcfg.schema_migrations import NewerSchema
 from emailcfg.typed import PATHS, SWITCHES, Values, tidy
-from emailcfg.views.fields import PaneView, pane_view, ses_region, shown_values
+from emailcfg.views.fields import PaneView, pane_view, pinned_fields, ses_region, shown_values
 
 
 @require_GET
@@ -54,7 +54,7 @@ def draft(request: HttpRequest) -> HttpResponse:
 def state_response(request: HttpRequest, view: PaneView) -> HttpResponse:
     """The parts of the page that follow from the form's state, swapped in place; among them the values that the
     server repaired, filled in or put back, for the browser to show."""
-    shown = shown_values(view.editing.values, request.POST)
+    shown = shown_values(view, request.POST)
     shown["ses_region"] = ses_region(view.editing.values)
     cleared = [*view.reworked, *(path for path in SECRET_PATHS if path in _put_back(request))]
     shown |= {name_of(path): "" for path in cleared}
@@ -87,9 +87,11 @@ def store_posted(request: HttpRequest, *, strict: bool = False, changes: Mapping
 
 
 def _posted_values(request: HttpRequest, before: Values) -> Values:
-    values = {}
+    values, locked = {}, pinned_fields()
     for path in PATHS:
         name = name_of(path)
+        if name in locked:
+            continue  # a locked control sends nothing, which would read as "off"
         if path in SWITCHES:
             values[path] = "on" if request.POST.get(name) else ""
         elif name in request.POST:

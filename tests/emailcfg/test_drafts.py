@@ -72,8 +72,10 @@ def test_the_form_starts_from_the_newest_revision_while_none_is_active(ana: User
 
 
 def test_a_base_that_was_altered_leaves_the_form_empty_and_says_why(ana: User) -> None:
-    revision = a_revision()
-    ConfigRevision.objects.filter(pk=revision.pk).update(payload={**revision.payload, "general": {}})
+    payload = a_config(smtp__password=None, smtp__username="").model_dump(mode="json")
+    ConfigRevision.objects.create(
+        schema_version=1, payload=payload, content_hash="of other bytes", description="Altered"
+    )
     editing = drafts.load(ana, SESSION)
     assert "altered" in editing.problem
     assert editing.base_config == EmailConfig()
