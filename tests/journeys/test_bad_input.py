@@ -14,7 +14,7 @@ from django.test import Client
 from emailcfg import drafts
 from emailcfg.editing import understand
 from emailcfg.models import ConfigRevision, TestSend
-from outbound import testsend
+from outbound import testrun
 from tests.emailcfg.making import a_revision
 from tests.journeys.pages import DIALOG, DRAFT, PANE, SAVE, complete_form, post, read, stamp
 from tests.servers.certificates import TestAuthority
@@ -143,7 +143,7 @@ TAKEN: list[tuple[str, str]] = [
 @pytest.fixture(autouse=True)
 def _no_test_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that would start is recorded and not run: nothing of this table may reach a server."""
-    monkeypatch.setattr(testsend, "start", lambda prepared: None)
+    monkeypatch.setattr(testrun, "start", lambda prepared: None)
 
 
 def path_of(name: str) -> str:
