@@ -36,7 +36,8 @@ def test_the_forms_sender_domain_is_checked_and_its_record_copied(admin_page: Pa
     with DnsServer(ZONE) as server:
         settings.DNS_RESOLVER = ("127.0.0.1", server.port)
         page.get_by_role("button", name="Check the sender domain").click()
-        expect(page.locator("#domain-result .check-problem").first).to_contain_text("SPF of acme.example does not permit Google")
+        problem = page.locator("#domain-result .check-problem").first
+        expect(problem).to_contain_text("SPF of acme.example does not permit Google")
     page.locator(".check-problem [data-copy]").first.click()
     expect(page.locator("[data-copied]")).to_have_count(1)
     assert page.evaluate("navigator.clipboard.readText()") == RECORD
