@@ -54,10 +54,8 @@ def address(value: str) -> str:
         return value
     local, at, domain_part = value.rpartition("@")
     if not at or not local or not domain_part:
-        raise Refused(
-            f"Enter a full email address such as name@example.com; “{_cut(value)}” has no part "
-            f"{'before' if at and not local else 'after'} an @."
-        )
+        lacks = f"part {'before' if at and not local else 'after'} the @" if at else "@"
+        raise Refused(f"Enter a full email address such as name@example.com; “{_cut(value)}” has no {lacks}.")
     if "<" in value or ">" in value or "," in value or ";" in value:
         raise Refused("Enter one bare address such as name@example.com, without a name, brackets or a second address.")
     if not _LOCAL_PART.match(local) or local.startswith(".") or local.endswith(".") or ".." in local:

@@ -91,9 +91,9 @@ REFUSED: list[tuple[str, str, str]] = [
     ("sendgrid__api_key", "••••••••", "Enter the secret itself"),
     *itertools.chain.from_iterable(
         [
-            (name, "nobody", "no part"),
-            (name, "@acme.example", "before an @"),
-            (name, "ana@", "after an @"),
+            (name, "nobody", "has no @."),
+            (name, "@acme.example", "before the @"),
+            (name, "ana@", "after the @"),
             (name, "ana@ben@acme.example", "contains “@”"),
             (name, "Ana <ana@acme.example>", "one bare address"),
             (name, "ana@acme.example, ben@acme.example", "one bare address"),
