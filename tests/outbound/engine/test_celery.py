@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ from outbound.models import Attempt, Lease, Message
 from tests.outbound.engine.running import spawned, until
 from tests.outbound.engine.sink import Sink
 from tests.outbound.making import a_config, activate, queued
+from tests.servers.certificates import TestAuthority
+from tests.servers.raw import RawServer
 from tests.servers.smtp import SmtpServer
 
 RABBITMQ = "amqp://guest:guest@127.0.0.1:5672//"
@@ -218,3 +221,31 @@ def test_a_worker_whose_engine_fails_ends_so_that_it_is_started_anew(
     until(_ready, 30)
     Lease.objects.all().delete()  # as if it had stalled for longer than its lease
     assert process.wait(30) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted", "says"),
+    [("localhost", False, "self-signed|unable to get local issuer"), ("127.0.0.2", True, "IP address mismatch")],
+    ids=["an authority nobody trusts", "another host's certificate"],
+)
+def test_an_encrypted_broker_has_to_prove_who_it_is(
+    host: str,
+    trusted: bool,
+    says: str,
+    authority: TestAuthority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if trusted:
+        (tmp_path / "ca.pem").write_text(authority.pem)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = authority.server_context()
+
+    def shake(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as encrypted:
+            encrypted.recv(1)
+
+    with RawServer(shake, host="0.0.0.0") as server:
+        app = make_app(f"amqps://guest:guest@{host}:{server.port}//", "tests-nobody")
+        with pytest.raises(OperationalError, match=says):
+            publish(app, [1])
