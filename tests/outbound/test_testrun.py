@@ -194,3 +194,14 @@ def test_the_transcript_tells_every_step_and_its_facts(smtp_server: SmtpServers)
     assert "server: 550 5.1.1 No such user here" in told
     assert "Largest message (SIZE): 32 MB" in told
     assert "[recipient-unknown]" in told
+
+
+def test_what_the_operator_pinned_is_tested_as_it_runs(smtp_server: SmtpServers, settings: Settings) -> None:
+    server = smtp_server()
+    settings.EMAILCFG_PINS = {"EMAILCFG__SMTP__PORT": str(server.port)}
+    test = outcome_of(a_config(1))
+    assert test.state == "accepted"
+    assert test.server == f"127.0.0.1:{server.port}"
+    settings.EMAILCFG_PINS = {"EMAILCFG__SMTP__PORT": "none"}
+    with pytest.raises(testsend.TestRefused, match="EMAILCFG__SMTP__PORT"):
+        outcome_of(a_config(1))
