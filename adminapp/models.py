@@ -28,3 +28,14 @@ class SetupToken(models.Model):
 
     def __str__(self) -> str:
         return f"setup token until {self.expires_at:%Y-%m-%d %H:%M} UTC"
+
+
+class Remembered(models.Model):
+    """One entry of the cache that all processes share (`adminapp.cache`)."""
+
+    key = models.CharField(max_length=255, primary_key=True)
+    value = models.JSONField()
+    until = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.key} until {self.until:%Y-%m-%d %H:%M:%S} UTC"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
-from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -36,8 +35,6 @@ def migrate(say: Say) -> None:
     if plan:
         with _step(say, f"Bringing the database up to date ({len(plan)} steps)"):
             call_command("migrate", interactive=False, verbosity=0)
-    if cache._table not in connection.introspection.table_names():  # type: ignore[attr-defined]
-        call_command("createcachetable", verbosity=0)
 
 
 def make_keys(say: Say) -> None:

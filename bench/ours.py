@@ -29,7 +29,6 @@ def install(folder: Path) -> None:
     from adminapp.models import Claim
 
     call_command("migrate", verbosity=0)
-    call_command("createcachetable", verbosity=0)
     environment = settings.ENVIRONMENT
     keys.make_encryption_keys(
         ring=environment.encryption_key_files, fingerprint=environment.fingerprint_key_file, ciphertext_exists=False
