@@ -55,8 +55,9 @@ def _asks_for_login(response: object) -> bool:
     return response.status_code == 302 and response["Location"].startswith("/accounts/login/")
 
 
-# What a GET may write: the session's last use, and the one row that says that nothing is active yet.
-MAY_WRITE = ("django_session", "emailcfg_activeconfig", "cache")
+# What a GET may write: the session's last use, the count of tries to log in, and the one row that says that nothing is
+# active yet.
+MAY_WRITE = ("django_session", "emailcfg_activeconfig", "adminapp_remembered")
 WRITES = re.compile(r'^(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)"?', re.IGNORECASE)
 
 
