@@ -72,6 +72,11 @@ def test_a_wrong_token_is_refused_on_this_machine_too(client: Client) -> None:
     assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
 
 
+@pytest.mark.parametrize("scheme", ["Bearér", "\xff", "Basic", ""])
+def test_an_authorization_of_another_kind_is_none(client: Client, scheme: str) -> None:
+    assert client.get("/metrics", headers={"Authorization": f"{scheme} x"}, **ELSEWHERE).status_code == 401
+
+
 def test_nothing_private_stands_in_them(client: Client) -> None:
     active = activate(a_config())
     a_message("deferred", GREYLISTED, to=("secret.person@example.com",), subject="Very private")
