@@ -78,6 +78,7 @@ def _moment(at: Any) -> str:
 def _versions() -> dict[str, Any]:
     packages = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions()}
     return {
+        "admin_app": settings.VERSION,
         "python": sys.version,
         "django": django.get_version(),
         "openssl": ssl.OPENSSL_VERSION,

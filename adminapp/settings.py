@@ -6,6 +6,7 @@ from typing import Any
 import dj_database_url
 from csp.constants import NONE, SELF
 
+import adminapp
 from adminapp import environment, keys
 
 # The database, the journal and the logs hold mail, and the database the sessions of administrators: what the program
@@ -26,6 +27,7 @@ except OSError as problem:
     ) from None
 
 BASE_DIR = environment.BASE_DIR
+VERSION = adminapp.__version__
 
 # What the rooms and the commands read.
 BIND = ENVIRONMENT.bind

@@ -101,6 +101,7 @@ def _installation() -> list[tuple[str, str]]:
         ("Reached at", settings.PUBLIC_BASE_URL or ", ".join(addresses)),
         ("Database", f"{connection.display_name}, {name}"),
         ("Data folder", str(settings.DATA_DIR)),
+        ("Version", settings.VERSION),
         ("Runs on", f"Python {platform.python_version()}, Django {django.__version__}, schema {SCHEMA_VERSION}"),
         ("Engine", "Celery" if settings.BROKER_URL else "embedded"),
         ("Running since", f"{_STARTED_AT:%Y-%m-%d %H:%M} UTC"),

@@ -2,7 +2,7 @@
 
 The key ring is a list of files outside the database, newest key first (MultiFernet). Fernet has no
 associated data, so a token moved to another row would still decrypt; the destination therefore stands
-inside the token and is compared on every use (cases.md C1). A stolen or careless UPDATE, an import or a
+inside the token and is compared on every use. A stolen or careless UPDATE, an import or a
 rollback can't carry a password to another server.
 """
 
@@ -41,7 +41,7 @@ class SecretMisdirected(SecretUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a secret may be sent, in normal form (cases.md C2): host in ASCII and lower case."""
+    """Where a secret may be sent, in normal form: host in ASCII and lower case."""
 
     provider: str
     host: str

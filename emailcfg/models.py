@@ -1,7 +1,7 @@
 """The state of the configuration: revisions, their secrets, which one is active, and what was tested.
 
 Nothing here is ever inferred: the active revision is one row (`ActiveConfig`), changed by compare-and-set
-together with its `Activation`; a revision carries no flag (design.md section 2).
+together with its `Activation`; a revision carries no flag.
 """
 
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""Which hosts and ports the product may connect to, by the operator's environment (cases.md C15)."""
+"""Which hosts and ports the product may connect to, by the operator's environment."""
 
 import ipaddress
 from dataclasses import dataclass

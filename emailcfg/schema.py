@@ -153,7 +153,7 @@ class SendGrid(_Section):
 
 
 class EmailConfig(_Section):
-    """The whole configuration. See design.md section 2 for what each part means."""
+    """The whole configuration."""
 
     schema_version: Literal[1] = 1
     general: General = Field(default_factory=General)

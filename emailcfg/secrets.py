@@ -122,7 +122,7 @@ def check(config: EmailConfig, ring: KeyRing) -> dict[str, str]:
 def keep(config: EmailConfig, *, base: EmailConfig | None, paths: list[str]) -> EmailConfig:
     """The configuration with the stored secrets of `base` at these paths, unless their destination changed.
 
-    Raises SecretNeeded when there is nothing to keep or the secret belongs to another destination (C2)."""
+    Raises SecretNeeded when there is nothing to keep or the secret belongs to another destination."""
     kept: dict[str, SecretValue] = {}
     for path in paths:
         stored = get(base, path) if base is not None else None

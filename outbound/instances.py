@@ -5,6 +5,7 @@ import secrets
 import socket
 from datetime import timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from emailcfg.models import ServiceInstance
@@ -18,14 +19,14 @@ LOST = "lost"
 _ENDED = (ServiceInstance.State.STOPPED,)
 
 
-def register(role: str, *, version: str = "") -> ServiceInstance:
+def register(role: str) -> ServiceInstance:
     """Adds this process. Its name is random: a later process with the same pid is another row."""
     return ServiceInstance.objects.create(
         instance=secrets.token_hex(16),
         role=role,
         host=socket.gethostname(),
         pid=os.getpid(),
-        version=version,
+        version=settings.VERSION,
         schema_version=SCHEMA_VERSION,
         last_seen=timezone.now(),
     )

@@ -2,7 +2,7 @@
 
 One line is appended when a message enters DATA and one when its reply was read. After SIGKILL the next process
 replays the lines before it claims: what was answered is recorded, what stood between its final dot and the reply is in
-doubt, and all other claimed messages are free to be sent (cases.md C21, C22).
+doubt, and all other claimed messages are free to be sent.
 
 The file is mapped into memory, its blocks allocated beforehand: an append is a copy into the page cache, which
 survives the death of the process, needs no system call (threads that wait for a call to return are what limits the

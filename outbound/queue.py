@@ -10,7 +10,7 @@ from outbound.models import Breaker, QueueState
 
 
 def pause(*, actor: Actor, reason: str = "") -> None:
-    """Stops claiming; what is in flight ends. Stays through restarts, activations and rollbacks (cases.md C 56)."""
+    """Stops claiming; what is in flight ends. Stays through restarts, activations and rollbacks."""
     _set(paused=True, actor=actor, reason=reason.strip()[:200])
 
 

@@ -1,4 +1,4 @@
-"""When a failed delivery is tried again: a pure function of the failure, the attempt and the time (cases.md C29).
+"""When a failed delivery is tried again: a pure function of the failure, the attempt and the time.
 
 The steps follow RFC 5321 section 4.5.4.1 (at least 30 minutes between tries once the cause is unclear, give up after
 4 to 5 days), with quick first tries because greylisting needs a little over five minutes.

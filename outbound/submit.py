@@ -1,6 +1,6 @@
 """Accepting requests: validated, composed to final bytes and committed, in one transaction for a whole batch.
 
-What `submit` returned is on disk and survives kill -9 and a power cut (cases.md part B). Delivery only copies it.
+What `submit` returned is on disk and survives kill -9 and a power cut. Delivery only copies it.
 """
 
 import json

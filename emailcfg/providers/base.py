@@ -29,7 +29,7 @@ class Stage(StrEnum):
 
 
 class ErrorClass(StrEnum):
-    """What a failure is about, and so who has to wait (design.md section 4, cases.md part B)."""
+    """What a failure is about, and so who has to wait. What follows from each is in docs/outbound.md."""
 
     CONFIGURATION = "configuration"  # credentials, TLS, DNS name: the queue is held, nothing fails
     SENDER = "sender"  # the sender address is refused: held like a configuration error

@@ -1,7 +1,7 @@
 """Celery, the optional way past one machine: the application, its one task, and the worker that delivers.
 
 A message of the broker is a hint: it carries ids and says "look". Everything else is in the database. A hint that is
-lost is found by the workers' own look, one that comes twice finds nothing to do (cases.md C28). Import this module
+lost is found by the workers' own look, one that comes twice finds nothing to do. Import this module
 only when BROKER_URL is set: Celery is an optional package."""
 
 import logging

@@ -1,4 +1,4 @@
-"""From a provider's result to the states of a message and its recipients: pure (cases.md part B)."""
+"""From a provider's result to the states of a message and its recipients: pure. The table is in docs/outbound.md."""
 
 import time
 from dataclasses import dataclass
