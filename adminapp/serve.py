@@ -27,6 +27,7 @@ from hypercorn.asyncio.run import worker_serve
 from hypercorn.config import Config, Sockets
 from hypercorn.utils import load_application
 
+from adminapp.header_names import PlainHeaderNames
 from adminapp.presence import present
 
 WEB_PROCESSES = 2
@@ -94,7 +95,7 @@ def serve(sockets: Sockets, *, certificate: Path, key: Path, ready: Callable[[],
     config.graceful_timeout = WEB_GRACE_S / 2
     config.wsgi_max_body_size = MAX_BODY
     config.read_timeout = 60  # seconds between two reads of one request
-    app = load_application(config.application_path, MAX_BODY)
+    app = PlainHeaderNames(load_application(config.application_path, MAX_BODY))
 
     def web() -> None:
         with present("web"):
