@@ -12,6 +12,7 @@ from adminapp import keys  # noqa: E402
 from adminapp.settings import *  # noqa: E402, F403
 from adminapp.settings import DATA_DIR, DATABASES, ENVIRONMENT, STATIC_ROOT  # noqa: E402
 
+os.umask(0o022)  # the product writes for its own user alone; what tests make for other programs has to be readable
 keys.make_encryption_keys(
     ring=ENVIRONMENT.encryption_key_files, fingerprint=ENVIRONMENT.fingerprint_key_file, ciphertext_exists=False
 )
