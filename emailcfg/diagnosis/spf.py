@@ -18,7 +18,7 @@ _OUTCOMES: dict[str, Outcome] = {"+": "pass", "-": "fail", "~": "softfail", "?":
 _TERM = re.compile(r"^([+\-~?]?)([A-Za-z][A-Za-z0-9._-]*)(?:([:/=])(.*))?$", re.DOTALL)
 _MECHANISMS = {"all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists"}
 _CIDR = re.compile(r"^(.*?)(?:/(\d{1,3}))?(?://(\d{1,3}))?$", re.DOTALL)
-_MACRO = re.compile(r"%(?:\{([slodiphcrtvSLODIPHCRTV])(\d*)([rR]?)([.\-+,/_=]*)\}|([%_\-]))")
+_MACRO = re.compile(r"%(?:\{([slodiphcrtvSLODIPHCRTV])(\d{0,3})([rR]?)([.\-+,/_=]*)\}|([%_\-]))")
 
 
 class PermanentError(Exception):

@@ -111,6 +111,11 @@ def test_the_third_name_that_leads_to_nothing_is_an_error(resolve: Resolve) -> N
     assert found.outcome == "permerror"
 
 
+def test_a_macro_with_a_number_of_thousands_of_digits_is_none(resolve: Resolve) -> None:
+    record = f"v=spf1 exists:%{{d{'9' * 5000}}}.example.com ?all"
+    assert check(resolve(spf(record))).outcome == "neutral"
+
+
 def test_a_circle_of_includes_ends(resolve: Resolve) -> None:
     zone = {**spf("v=spf1 include:b.example.com -all"), "b.example.com": {"TXT": ["v=spf1 include:example.com -all"]}}
     assert check(resolve(zone)).outcome == "permerror"
