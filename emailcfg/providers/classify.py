@@ -61,8 +61,9 @@ def _codes(*codes: int) -> frozenset[int]:
 
 
 RULES: tuple[Rule, ...] = (
-    # The connection as a whole. A 421 4.7.x is a limit on us; any other 421 is the server going away.
-    Rule(_RATE, "rate_limited", DIALOGUE, _codes(421), "4.7."),
+    # The connection as a whole. A 421 4.7.x is a limit on us; any other 421 is the server going away. At EHLO it is
+    # too: Google says 421 4.7.0 there of a name it does not like.
+    Rule(_RATE, "rate_limited", DIALOGUE | {Stage.GREETING}, _codes(421), "4.7."),
     Rule(_HOST, "service_closing", frozenset(Stage), _codes(421)),
     # Limits of the account: Gmail, Workspace relay, SES, Microsoft 365.
     Rule(_RATE, "login_limited", LOGIN, _codes(432, 454)),

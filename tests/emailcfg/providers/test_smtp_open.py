@@ -102,6 +102,10 @@ def test_the_facts_of_each_stage_are_reported(scripted_smtp: StartScripted, auth
             (Stage.GREETING, ErrorClass.HOST, "greeting_refused"),
         ),
         ({"connect": "421 4.3.2 Too many connections"}, (Stage.GREETING, ErrorClass.HOST, "service_closing")),
+        (
+            {"connect": "421 4.7.0 mx.example.com Error: too many connections from 203.0.113.9"},
+            (Stage.GREETING, ErrorClass.RATE, "rate_limited"),
+        ),
         ({"connect": "450 Busy"}, (Stage.GREETING, ErrorClass.HOST, "greeting_deferred")),
         ({"connect": b"* OK Dovecot ready.\r\n"}, (Stage.GREETING, ErrorClass.HOST, "unreadable_reply")),
         ({"connect": b"HTTP/1.1 400 Bad Request\r\n"}, (Stage.GREETING, ErrorClass.HOST, "unreadable_reply")),
