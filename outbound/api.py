@@ -1,147 +1,28 @@
 """The part of the HTTP API that sends mail and reads the log."""
 
-import base64
-import binascii
-import hashlib
-from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 from django.http import HttpRequest
-from ninja import Body, Query, Router, Schema, Status
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
+from ninja import Body, Query, Router, Status
 
 from emailcfg.problems import Problem, require_scope
 from outbound import instances, messages, queries
+from outbound.api_schemas import (
+    AcceptedOut,
+    InstanceOut,
+    MessageDetailOut,
+    MessageIn,
+    MessageOut,
+    OneOrMany,
+    PageIn,
+    PageOut,
+    ProblemOut,
+)
 from outbound.auth import actor_of
-from outbound.models import ApiToken, Message, Priority, State
-from outbound.requests import Attachment, Recipient, Request
-from outbound.submit import MAX_BATCH, BatchRefused, DiskNearlyFull, KeyReused, NotConfigured, Submission, submit
+from outbound.models import ApiToken, Message
+from outbound.submit import MAX_BATCH, BatchRefused, DiskNearlyFull, KeyReused, NotConfigured, submit
 
 router = Router(tags=["messages"])
-
-_PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "bulk": Priority.BULK}
-
-
-class ProblemOut(Schema):
-    """An RFC 9457 problem document. `code` is stable; `errors` names the fields at fault."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    errors: list[dict[str, str]] = []
-
-
-class _Strict(Schema):
-    model_config = ConfigDict(extra="forbid")
-
-
-def _address_alone(value: Any) -> Any:
-    return {"email": value} if isinstance(value, str) else value
-
-
-class RecipientIn(_Strict):
-    """An address with an optional display name; a bare string is an address."""
-
-    email: str = Field(max_length=320)
-    name: str = Field("", max_length=200)
-
-
-def _decoded(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise PydanticCustomError("base64", "Give the file's content in base64.")
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise PydanticCustomError("base64", "Give the file's content in base64.") from None
-
-
-def _in_this_calendar(value: datetime) -> datetime:
-    if value.year > 9000:  # with the time for retries, the end of what a date can hold
-        raise PydanticCustomError("too_late", "Give a time before the year 9000.")
-    return value
-
-
-class AttachmentIn(_Strict):
-    """A file; `content` is base64."""
-
-    filename: str = Field(max_length=200)
-    content_type: str = Field("application/octet-stream", max_length=127)
-    content: Annotated[bytes, BeforeValidator(_decoded, json_schema_input_type=str)]
-
-
-AddressIn = Annotated[RecipientIn, BeforeValidator(_address_alone, json_schema_input_type=RecipientIn | str)]
-
-
-class MessageIn(_Strict):
-    """One mail: a kind with its context, or `raw` with subject and text, html or both."""
-
-    kind: str = Field("raw", max_length=32)
-    to: list[AddressIn] = Field(max_length=100)
-    cc: list[AddressIn] = Field([], max_length=100)
-    bcc: list[AddressIn] = Field([], max_length=100)
-    context: dict[str, str] = Field({}, max_length=50)
-    subject: str = Field("", max_length=998)
-    text: str | None = Field(None, max_length=5_000_000)
-    html: str | None = Field(None, max_length=5_000_000)
-    reply_to_token: str = Field("", max_length=64)
-    list_unsubscribe_url: str = Field("", max_length=900)
-    headers: dict[str, str] = Field({}, max_length=50)
-    attachments: list[AttachmentIn] = Field([], max_length=50)
-    not_before: Annotated[AwareDatetime, AfterValidator(_in_this_calendar)] | None = None
-    priority: Literal["high", "normal", "bulk"] = "normal"
-    idempotency_key: str = Field("", max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")
-
-    def submission(self) -> Submission:
-        key = self.idempotency_key
-        content = self.__dict__ if key else {}
-        return Submission(
-            request=Request(
-                kind=self.kind,
-                to=tuple([Recipient(one.email, one.name) for one in self.to]),
-                cc=tuple([Recipient(one.email, one.name) for one in self.cc]),
-                bcc=tuple([Recipient(one.email, one.name) for one in self.bcc]),
-                context=self.context,
-                subject=self.subject,
-                text=self.text,
-                html=self.html,
-                reply_to_token=self.reply_to_token,
-                list_unsubscribe_url=self.list_unsubscribe_url,
-                headers=tuple(self.headers.items()),
-                attachments=tuple(
-                    [Attachment(one.filename, one.content_type, one.content) for one in self.attachments]
-                ),
-            ),
-            not_before=self.not_before,
-            priority=_PRIORITIES[self.priority],
-            idempotency_key=key,
-            body_hash=_hash_of(content) if key else "",
-        )
-
-
-def _hash_of(content: dict[str, Any]) -> str:
-    """Of everything but the key itself, whatever the order in which the request wrote it."""
-    digest = hashlib.sha256()
-    for name in sorted(content):
-        if name != "idempotency_key":
-            value = content[name]
-            digest.update(f"{name}={sorted(value.items()) if isinstance(value, dict) else value!r}\n".encode())
-    return digest.hexdigest()
-
-
-class AcceptedOut(Schema):
-    """A message that is durably queued. `id` is for this API, `message_id` is the mail's Message-ID header."""
-
-    id: str
-    message_id: str
-
-
-OneOrMany = Annotated[
-    Annotated[MessageIn, Tag("one")] | Annotated[list[MessageIn], Tag("many")],
-    Discriminator(lambda value: "many" if isinstance(value, list) else "one"),
-]
 
 
 @router.post(
@@ -177,95 +58,6 @@ def send(request: HttpRequest, payload: Body[OneOrMany]) -> Status[Any]:
         raise Problem(503, "disk_nearly_full", str(error), retry_after_s=300) from None
     answers = [{"id": str(one.id), "message_id": one.message_id} for one in accepted]
     return Status(202, answers if many else answers[0])
-
-
-class MessageOut(Schema):
-    """A message of the log. `state` is derived from its recipients; `cause` is a stable word."""
-
-    id: str
-    kind: str
-    state: str
-    cause: str
-    subject: str
-    message_id: str
-    first_recipient: str
-    recipient_count: int
-    priority: str
-    attempts: int
-    copies_in_doubt: int
-    size: int
-    created_at: datetime
-    changed_at: datetime
-    due_at: datetime | None
-
-    @staticmethod
-    def resolve_id(message: Message) -> str:
-        return str(message.pk)
-
-    @staticmethod
-    def resolve_priority(message: Message) -> str:
-        return Priority(message.priority).label
-
-    @staticmethod
-    def resolve_copies_in_doubt(message: Message) -> int:
-        return message.doubts
-
-
-class RecipientOut(Schema):
-    address: str
-    state: str
-    code: int
-    text: str
-
-
-class AttemptOut(Schema):
-    at: datetime
-    revision: int | None
-    generation: int | None
-    server: str
-    tls: str
-    code: int
-    enhanced: str
-    reply: str
-    provider_id: str
-    stage: str
-    error_class: str
-    reason: str
-    note: str
-    ms: float
-
-
-class MessageDetailOut(MessageOut):
-    """A message with its recipients and every attempt, oldest first."""
-
-    recipients: list[RecipientOut]
-    attempt_log: list[AttemptOut]
-
-    @staticmethod
-    def resolve_recipients(message: Message) -> list[Any]:
-        return list(message.recipients.all())
-
-    @staticmethod
-    def resolve_attempt_log(message: Message) -> list[Any]:
-        return list(message.attempt_log.all())
-
-
-class PageOut(Schema):
-    """One page of the log, newest first. Give `next_cursor` as `cursor` for the next; null at the end."""
-
-    messages: list[MessageOut]
-    next_cursor: str | None
-
-
-class PageIn(Schema):
-    cursor: int | None = Field(None, ge=0, le=2**63 - 1)
-    state: State | None = None
-    kind: str = Field("", max_length=32)
-    search: str = Field(
-        "", max_length=320, description="An address, a subject or the beginning of one, a Message-ID, an id"
-    )
-    in_doubt: bool = Field(False, description="Only messages of which a copy too many may exist")
-    limit: int = Field(50, ge=1, le=500)
 
 
 _READ_PROBLEMS = {(400, 401, 403, 404): ProblemOut}
@@ -317,21 +109,6 @@ def _verb(request: HttpRequest, message_id: str, verb: Any) -> Message:
         raise Problem(409, "not_possible", str(error), state=error.state) from None
     message.refresh_from_db()
     return message
-
-
-class InstanceOut(Schema):
-    """A web or service process and the configuration generation it runs. `state` is also `lost`."""
-
-    instance: str
-    role: str
-    host: str
-    pid: int
-    version: str
-    state: str
-    generation: int | None
-    error: str
-    started_at: datetime
-    last_seen: datetime
 
 
 @router.get("/instances", response={200: list[InstanceOut], (401, 403): ProblemOut}, summary="Running processes")

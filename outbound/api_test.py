@@ -14,7 +14,7 @@ from emailcfg.problems import Problem, require_scope
 from emailcfg.revisions import RevisionGone, RevisionUnreadable
 from emailcfg.schema_migrations import NewerSchema
 from outbound import testrun, testsend
-from outbound.api import ProblemOut
+from outbound.api_schemas import ProblemOut
 from outbound.auth import actor_of
 from outbound.testsend import Plan, TestRefused, TooManyTests
 

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from outbound.engine.loop import Engine
-from outbound.engine.work import Broken, Outcome, Tripped
+from outbound.engine.work import Event
 
 LOOK_S = 1.0  # how late a message is found whose hint was lost, and a retry, for which there is none
 
@@ -43,7 +43,7 @@ class HintedEngine(Engine):
                 self._idle.notify_all()
         return may
 
-    def _settled(self, events: list[Outcome | Broken | Tripped]) -> None:
+    def _settled(self, events: list[Event]) -> None:
         super()._settled(events)
         if events and not self._held:
             self.wake.set()  # the round after the last outcome answers who waits in `deliver`

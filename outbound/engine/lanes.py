@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from emailcfg.providers.base import ErrorClass, Failure, Mail, Result, Session, SessionError, Stage
 from outbound.divert import diverted
 from outbound.engine.settle import Policy, settle
-from outbound.engine.work import QUEUE_WIDE, Broken, Outcome, Stamp, Tripped, Work
+from outbound.engine.work import QUEUE_WIDE, Broken, Event, Stamp, Tripped, Work
 from outbound.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Pool:
         self.policy = policy
         self.wake = wake
         self.pending: deque[Work] = deque()
-        self.done: deque[Outcome | Broken | Tripped] = deque()
+        self.done: deque[Event] = deque()
         self.halted = False
         self.retired = False
         self._proven = False
@@ -132,7 +132,7 @@ class Pool:
         """Whether all lanes of a retired pool are gone and everything they said was taken."""
         return self.retired and not self.done and not any(lane.is_alive() for lane in self._lanes)
 
-    def report(self, event: Outcome | Broken | Tripped) -> None:
+    def report(self, event: Event) -> None:
         self.done.append(event)
 
 

@@ -3,12 +3,9 @@
 Each round is one transaction: it records what the lanes finished and claims what they do next. In between the loop
 sleeps until a lane wants something, at most POLL_S, which is also how soon an activation is taken up."""
 
-import contextlib
 import logging
-import os
 import threading
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,17 +13,19 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from emailcfg import activation, confirmation
-from emailcfg.models import ActiveConfig, ServiceInstance
-from emailcfg.providers.base import ErrorClass
-from outbound import breaker, healthcheck, instances, retention
-from outbound.engine import rate, recover, store
+from emailcfg import confirmation
+from outbound import instances
+from outbound.engine import rate, recover, reports, store
+from outbound.engine.generations import Generations
+from outbound.engine.holds import Holds
 from outbound.engine.lanes import LOW_WATER, Pool
-from outbound.engine.settle import Policy, failed_attempt
-from outbound.engine.transport import NOTHING, Transport, TransportRefused, load
-from outbound.engine.work import QUEUE_WIDE, Broken, Outcome, Stamp, Tripped, Work
+from outbound.engine.presence import Presence, State
+from outbound.engine.settle import Policy
+from outbound.engine.transport import NOTHING, Transport
+from outbound.engine.upkeep import Upkeep
+from outbound.engine.work import Event, Outcome, Stamp, Work
 from outbound.journal import Journal
-from outbound.models import Breaker, Lease, Message
+from outbound.models import Message
 
 log = logging.getLogger(__name__)
 
@@ -34,24 +33,6 @@ POLL_S = 0.25
 GATHER_S = 0.02  # how long outcomes wait for company while the lanes are busy
 STOP_WITHIN_S = 30.0
 MAX_HELD = 3 * store.BATCH  # claimed and not yet recorded
-_WATCH_S = 1.0
-_SWEEP_S = 10.0
-_RELOAD_S = 5.0  # until a refused generation is tried again: its keys may have been restored
-State = ServiceInstance.State
-
-
-@dataclass(slots=True)
-class _Due:
-    """When the rounds that are not every round are next due, on the monotonic clock."""
-
-    beat: float = 0.0
-    watch: float = 0.0
-    sweep: float = 0.0
-    reload: float = 0.0
-
-
-class LeaseLost(Exception):
-    """This process stalled for so long that others took its messages for lost."""
 
 
 class Engine:
@@ -62,21 +43,17 @@ class Engine:
         self.folder = Path(settings.DATA_DIR) / "outbound"
         self.policy = Policy(settings.RETRY_FIRST_S, settings.IN_DOUBT == "hold")
         self.transport: Transport = NOTHING
-        # Generation, epoch, and whether a return failed: what this process runs, and what it could not load.
-        self._loaded: tuple[int, str, bool] | None = None
-        self._refused: tuple[int, str, bool] | None = None
-        self.error = ""
+        self._generations = Generations()
+        self._holds = Holds(self.policy.first_s)
         self._stopping = False
-        self._due = _Due()
-        self._held: dict[int, Work] = {}
-        self._events: list[Outcome | Broken | Tripped] = []
+        self._upkeep = Upkeep(self.folder, self.policy)
+        self._beat_at = 0.0
+        self._held: dict[int, Work] = {}  # claimed, and not yet recorded
+        self._claimed: list[Work] = []  # of these, not yet given to the lanes
+        self._events: list[Event] = []
         self._retired: list[Pool] = []
-        self._uneasy = False
-        self._probing = False
         self._committed_at = 0.0
-        self._claimed: list[Work] = []  # and not yet given to the lanes
         self._uncertain = False  # whether the last transaction took place
-        self._inode = _inode()
 
     def stop(self) -> None:
         """Ends `run` after what is in flight, within STOP_WITHIN_S. Safe in a signal handler."""
@@ -84,12 +61,12 @@ class Engine:
         self.wake.set()
 
     def run(self) -> None:
-        """Runs until `stop`."""
-        self.instance = instances.register("outbound")
+        """Runs until `stop`. Raises LeaseLost."""
+        self.presence = Presence()
         try:
             recover.replay(self.folder, self.policy, timezone.now())
-            self._lease = self._new_lease()
-            self.journal = Journal(self.folder, self.instance.instance)
+            self._lease = self.presence.take_lease()
+            self.journal = Journal(self.folder, self.presence.name)
             self.journal.leased(self._lease)
             self.pool = self._pool(NOTHING)
             confirmation.tick()  # an activation nobody confirmed while nothing ran returns before the first claim
@@ -97,13 +74,14 @@ class Engine:
                 self._round()
             self._finish()
         finally:
-            with contextlib.suppress(DatabaseError):
-                instances.beat(self.instance, state=State.STOPPED, generation=self.transport.generation)
+            self.presence.end(generation=self.transport.generation)
             connection.close()
 
     def _round(self) -> None:
         try:
-            self._maintain()
+            self._upkeep.tick()
+            if time.monotonic() >= self._beat_at:
+                self._beat()
             busy = self._turn()
         except DatabaseError as error:  # locked, full, gone: what happened is in the journal; try again
             log.error("The database can't be used right now: %s", error)
@@ -121,7 +99,8 @@ class Engine:
         """Takes up a new generation, records and claims. Returns whether there is more to do at once."""
         now = datetime.now(UTC)
         pulse = store.pulse()
-        self._take_up(pulse)
+        if self._generations.changed(pulse):
+            self._take_up()
         self._after_trouble(now)
         self._collect()
         room = MAX_HELD - len(self._held)
@@ -137,7 +116,7 @@ class Engine:
             pulse = store.pulse()
             self._record(events, pulse, now)
             if wants:
-                alone = self._held.keys() <= set(_ids(events))
+                alone = self._held.keys() <= set(reports.ids(events))
                 claimed = self._claim(min(store.BATCH, room), pulse, now, alone=alone)
         self._committed_at = time.monotonic()
         self._settled(events)
@@ -145,6 +124,18 @@ class Engine:
         self._claimed = claimed
         self._hand_out(now)
         return bool(claimed)
+
+    def _take_up(self) -> None:
+        """Swaps the transport for the active one. When that is refused the last good one goes on."""
+        transport = self._generations.load()
+        if transport is not None:
+            old, self.transport = self.pool, transport
+            left = old.retire()
+            self._retired.append(old)
+            self.pool = self._pool(transport)
+            if left:  # claimed and not begun: the new generation decides
+                self._put_back(left, timezone.now())
+        self._beat()
 
     def _after_trouble(self, now: datetime) -> None:
         """The database failed in the last round. Messages that its last commit may have claimed without this process
@@ -165,14 +156,13 @@ class Engine:
             return True
         return time.monotonic() - self._committed_at > GATHER_S
 
+    # Claiming
+
     def _may_claim(self, pulse: store.Pulse, now: datetime) -> bool:
         """A first look outside of any transaction, so that an idle service writes nothing."""
         if self.transport.hold or pulse.paused or not store.something_due(now):
             return False
-        if not pulse.uneasy:
-            return True
-        gate = breaker.gate(self.transport.generation, now)
-        return not gate.shut or gate.probe is not None
+        return self._holds.may_claim(self.transport.generation, pulse, now)
 
     def _claim(self, limit: int, pulse: store.Pulse, now: datetime, *, alone: bool) -> list[Work]:
         """Within the transaction, where the pulse was read again. `alone`: nothing else is in flight, as a probe and
@@ -180,70 +170,46 @@ class Engine:
         transport = self.transport
         if pulse.paused or (pulse.generation, pulse.epoch) != (transport.generation, transport.epoch):
             return []
-        self._probing = False
-        if pulse.uneasy or self._uneasy:
-            gate = breaker.gate(transport.generation, now)
-            self._uneasy = gate.uneasy
-            if gate.shut:
-                if gate.probe is None or not alone or not self._begin_probe(gate.probe, now):
-                    return []
-                limit = 1
-        per_minute = transport.per_minute
-        if per_minute is not None and not transport.suppresses:
-            limit = rate.take(transport.config.provider or "", per_minute=per_minute, wanted=limit, now=now)
+        limit = self._holds.allowed(limit, transport.generation, pulse, now, alone=alone)
+        if limit == 0:
+            return []
+        per_minute = None if transport.suppresses else transport.per_minute
+        if per_minute is None:
+            return store.claim(self._lease, limit=limit, now=now, suspects=alone)
+        provider = transport.config.provider or ""
+        limit = rate.take(provider, per_minute=per_minute, wanted=limit, now=now)
         found = store.claim(self._lease, limit=limit, now=now, suspects=alone) if limit else []
-        if per_minute is not None and not transport.suppresses:
-            rate.give_back(transport.config.provider or "", limit - len(found))
+        rate.give_back(provider, limit - len(found))
         return found
-
-    def _begin_probe(self, row: Breaker, now: datetime) -> bool:
-        self._probing = breaker.begin_probe(row, now, self.policy.first_s)
-        return self._probing
 
     def _hand_out(self, now: datetime) -> None:
         """Loads the content outside of the write transaction and gives it to the lanes."""
         if not self._claimed:
             return
         empty = {work.id for work in store.load(self._claimed)}
+        if self._holds.uneasy and not self.transport.suppresses:
+            whole = [work for work in self._claimed if work.id not in empty]
+            for row, mine in self._holds.of_senders(whole, self.transport.generation, now):
+                self._put_back(mine, max(row.next_probe_at or now, now + timedelta(seconds=1)))
         claimed, self._claimed = self._claimed, []
-        stamp = self.pool.stamp
-        for pk in empty:
-            self._events.append(
-                Outcome(pk, "held", time.time(), stamp, cause="content_missing", reason="content_missing")
-            )
-        ready = [work for work in claimed if work.id not in empty]
-        if self.transport.suppresses:
-            note = "All mail is suppressed by the configuration."
-            self._events += [
-                Outcome(
-                    *(work.id, "suppressed", time.time(), stamp),
-                    cause="suppress_all",
-                    doubts=work.doubts,
-                    reason="suppress_all",
-                    note=note,
-                )
-                for work in ready
-            ]
-            return
-        if self._uneasy:
-            ready = self._without_held_senders(ready, now)
+        stamp, ready = self.pool.stamp, []
+        for work in claimed:
+            if work.id in empty:
+                self._events.append(_kept(work, "held", "content_missing", stamp))
+            elif self.transport.suppresses:
+                note = "All mail is suppressed by the configuration."
+                self._events.append(_kept(work, "suppressed", "suppress_all", stamp, note))
+            else:
+                ready.append(work)
         if ready:
             self.pool.give(ready)
 
-    def _without_held_senders(self, works: list[Work], now: datetime) -> list[Work]:
-        """Mail of a sender that the provider refuses waits; one of them may probe when it is time."""
-        rows = Breaker.objects.filter(generation=self.transport.generation, is_open=True).exclude(sender="")
-        for row in rows:
-            mine = [work for work in works if work.mail_from == row.sender]
-            if mine and (row.next_probe_at is None or row.next_probe_at <= now) and self._begin_probe(row, now):
-                mine = mine[1:]
-            if mine:
-                until = max(row.next_probe_at or now, now + timedelta(seconds=1))
-                with transaction.atomic():
-                    store.release(self._lease, mine, until)
-                self._forget(mine)
-                works = [work for work in works if work not in mine]
-        return works
+    def _put_back(self, works: list[Work], due_at: datetime) -> None:
+        """Claimed and not begun: back into the queue. Forgotten first, so that `_after_trouble` frees them should
+        the database fail here."""
+        self._forget(works)
+        with transaction.atomic():
+            store.release(self._lease, works, due_at)
 
     # What the lanes report
 
@@ -254,75 +220,16 @@ class Engine:
                 self._events.append(done.popleft())
         self._retired = [pool for pool in self._retired if not pool.ended]
 
-    def _record(self, events: list[Outcome | Broken | Tripped], pulse: store.Pulse, now: datetime) -> None:
-        outcomes = [event for event in events if isinstance(event, Outcome)]
-        freed: list[Work] = []
-        tripped: list[Tripped] = [event for event in events if isinstance(event, Tripped)]
-        for event in events:
-            if isinstance(event, Broken):
-                freed += event.rest
-                wide = event.failure.error_class in QUEUE_WIDE
-                if event.first is not None:
-                    outcomes.append(
-                        failed_attempt(event.first, event.failure, event.stamp, self.policy, counted=not wide)
-                    )
-                if not event.stale and not (event.told and wide):
-                    sender = event.first.mail_from if event.first is not None else ""
-                    tripped.append(Tripped(event.failure, event.stamp, sender))
-        store.record(self._lease, outcomes, now)
-        if freed:
-            store.release(self._lease, freed, now)
-        self._judge(outcomes, tripped, pulse, now)
-        if pulse.confirm_state == ActiveConfig.Confirm.PENDING:
-            self._report_attempts(outcomes, tripped, len(freed))
+    def _record(self, events: list[Event], pulse: store.Pulse, now: datetime) -> None:
+        report = reports.sort(events, self.policy)
+        reports.write(self._lease, report, now)
+        self._holds.judge(report, self.transport, self._held, pulse, now)
+        if pulse.awaits_confirmation:
+            reports.tell_confirmation(self.transport.generation, report)
 
-    def _judge(self, outcomes: list[Outcome], tripped: list[Tripped], pulse: store.Pulse, now: datetime) -> None:
-        """Opens and closes breakers by what was just recorded."""
-        generation = self.transport.generation
-        uneasy = self._uneasy or pulse.uneasy
-        good = uneasy and [
-            one for one in outcomes if one.counted and one.stamp.generation == generation and _answered(one)
-        ]
-        if good:
-            senders = frozenset(self._held[one.id].mail_from for one in good if one.id in self._held)
-            breaker.worked(generation, senders=senders, now=now)
-        seen: set[tuple[str, str]] = set()
-        for one in tripped:
-            failure = one.failure
-            key = (failure.error_class, one.sender if failure.error_class is ErrorClass.SENDER else "")
-            if one.stamp.generation != generation or (failure.error_class in QUEUE_WIDE and key in seen):
-                continue
-            seen.add(key)
-            self._uneasy = True
-            breaker.failed(
-                generation,
-                provider=self.transport.config.provider or "",
-                sender=one.sender,
-                failure=failure,
-                server=one.stamp.server,
-                now=now,
-                first_s=self.policy.first_s,
-                probing=self._probing,
-            )
-
-    def _report_attempts(self, outcomes: list[Outcome], tripped: list[Tripped], freed: int) -> None:
-        """An activation that awaits confirmation is judged by its attempts. A refused login is the failure of every
-        message that was claimed by then."""
-        bad = {ErrorClass.CONFIGURATION, ErrorClass.SENDER}
-        failed = sum(one.error_class in bad for one in outcomes)
-        if any(one.failure.error_class in bad for one in tripped):
-            failed += freed
-        attempts = sum(one.counted for one in outcomes) + failed
-        if attempts:
-            total, all_failed = store.tally(self.transport.generation, attempts=attempts, configuration_failures=failed)
-            if failed:
-                confirmation.report_attempts(
-                    self.transport.generation, attempts=total, configuration_failures=all_failed
-                )
-
-    def _settled(self, events: list[Outcome | Broken | Tripped]) -> None:
+    def _settled(self, events: list[Event]) -> None:
         """After the commit: forget what is in the database."""
-        ids = _ids(events)
+        ids = reports.ids(events)
         self._events = []
         for pk in ids:
             self._held.pop(pk, None)
@@ -331,38 +238,10 @@ class Engine:
     def _forget(self, works: list[Work]) -> None:
         for work in works:
             self._held.pop(work.id, None)
+        self._claimed = [work for work in self._claimed if work.id in self._held]
         self.journal.committed(work.id for work in works)
 
-    # Generations
-
-    def _take_up(self, pulse: store.Pulse) -> None:
-        """Swaps the transport when another generation is active. On any error the last good one goes on."""
-        found = (pulse.generation, pulse.epoch, pulse.confirm_state == ActiveConfig.Confirm.FAILED)
-        if found == self._loaded or (found == self._refused and time.monotonic() < self._due.reload):
-            return
-        active = activation.current()
-        try:
-            transport = load(active)
-        except TransportRefused as error:
-            self._refused, self.error = found, str(error)
-            self._due.reload = time.monotonic() + _RELOAD_S
-            log.error("Generation %d is refused by this process: %s", active.generation, error)
-            self._beat()
-            return
-        failed = active.confirm_state == ActiveConfig.Confirm.FAILED
-        self._loaded, self._refused, self.error = (active.generation, active.epoch, failed), None, ""
-        self._swap(transport)
-        self._beat()
-
-    def _swap(self, transport: Transport) -> None:
-        old, self.transport = self.pool, transport
-        left = old.retire()
-        self._retired.append(old)
-        self.pool = self._pool(transport)
-        if left:  # claimed and not begun: back to the queue, the new generation decides
-            with transaction.atomic():
-                store.release(self._lease, left, timezone.now())
-            self._forget(left)
+    # Upkeep
 
     def _pool(self, transport: Transport) -> Pool:
         return Pool(
@@ -376,45 +255,18 @@ class Engine:
             wake=self.wake,
         )
 
-    # Upkeep
-
-    def _maintain(self) -> None:
-        at = time.monotonic()
-        if at >= self._due.watch:
-            self._due.watch = at + _WATCH_S
-            if _inode() != self._inode:  # the database file was replaced under us (a restored backup)
-                connection.close()
-                self._inode = _inode()
-            confirmation.tick()
-        if at >= self._due.beat:
-            self._beat()
-        if at >= self._due.sweep:
-            self._due.sweep = at + _SWEEP_S
-            now = timezone.now()
-            recover.replay(self.folder, self.policy, now)
-            recover.sweep(self.policy, now)
-            retention.daily(now)
-            healthcheck.daily(now)
-
     def _beat(self) -> None:
-        self._due.beat = time.monotonic() + instances.BEAT_S
-        state = State.REJECTED if self._refused else State.STOPPING if self._stopping else State.RUNNING
+        self._beat_at = time.monotonic() + instances.BEAT_S
+        state = State.REJECTED if self._generations.refused else State.STOPPING if self._stopping else State.RUNNING
         generation = self.transport.generation if self.transport is not NOTHING else None
-        instances.beat(self.instance, state=state, generation=generation, error=self.error or self.transport.hold)
-        until = timezone.now() + timedelta(seconds=settings.LEASE_S)
-        if not Lease.objects.filter(pk=self._lease).update(until=until):
-            raise LeaseLost("This process stalled for longer than its lease; it has to start anew.")
-
-    def _new_lease(self) -> int:
-        until = timezone.now() + timedelta(seconds=settings.LEASE_S)
-        return Lease.objects.create(instance=self.instance.instance, until=until).pk
+        self.presence.beat(state, generation=generation, error=self._generations.error or self.transport.hold)
 
     def _finish(self) -> None:
         """Ends what is in flight, records it and leaves no claim behind."""
         deadline = time.monotonic() + STOP_WITHIN_S
         left = self.pool.retire() + self._claimed
         self._retired.append(self.pool)
-        instances.beat(self.instance, state=State.STOPPING, generation=self.transport.generation)
+        instances.beat(self.presence.row, state=State.STOPPING, generation=self.transport.generation)
         while self._retired and time.monotonic() < deadline:
             self._retired[0].join(0.1)
             self._collect()
@@ -425,36 +277,17 @@ class Engine:
         self._settled(self._events)
         self._forget(left)
         if not self._held:
-            Lease.objects.filter(pk=self._lease).delete()
+            self.presence.release()
             self.journal.released(self._lease)
         self.journal.close()
 
 
-def _ids(events: list[Outcome | Broken | Tripped]) -> list[int]:
-    """The messages that are out of this process's hands once these events are recorded."""
-    ids: list[int] = []
-    for event in events:
-        if isinstance(event, Outcome):
-            ids.append(event.id)
-        elif isinstance(event, Broken):
-            ids += [work.id for work in event.rest]
-            ids += [event.first.id] if event.first is not None else []
-    return ids
-
-
-def _answered(outcome: Outcome) -> bool:
-    """Whether the server judged this message: it is reachable and takes mail from us."""
-    return outcome.error_class not in (ErrorClass.HOST, ErrorClass.IN_DOUBT) and outcome.state not in (
-        "suppressed",
-        "held",
+def _kept(work: Work, state: str, cause: str, stamp: Stamp, note: str = "") -> Outcome:
+    """The outcome of a message that is not given to any lane."""
+    return Outcome(
+        *(work.id, state, time.time(), stamp),
+        cause=cause,
+        doubts=work.doubts,
+        reason=cause,
+        note=note,
     )
-
-
-def _inode() -> int:
-    """Of the SQLite file; 0 for another database."""
-    if connection.vendor != "sqlite":
-        return 0
-    try:
-        return os.stat(connection.settings_dict["NAME"]).st_ino
-    except OSError:
-        return 0

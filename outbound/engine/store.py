@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 
+from emailcfg.models import ActiveConfig
 from outbound.engine.work import Outcome, Work
 from outbound.models import Priority
 
@@ -42,6 +43,10 @@ class Pulse:
     confirm_state: str = ""
     paused: bool = False
     uneasy: bool = False
+
+    @property
+    def awaits_confirmation(self) -> bool:
+        return self.confirm_state == ActiveConfig.Confirm.PENDING
 
 
 def pulse() -> Pulse:

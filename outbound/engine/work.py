@@ -146,4 +146,6 @@ class Tripped:
     sender: str
 
 
+Event = Outcome | Broken | Tripped  # what lanes report
+
 QUEUE_WIDE = frozenset((ErrorClass.CONFIGURATION, ErrorClass.SENDER, ErrorClass.RATE, ErrorClass.DEFECT))

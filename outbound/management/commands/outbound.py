@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from outbound.engine.loop import Engine, LeaseLost
+from outbound.engine.loop import Engine
+from outbound.engine.presence import LeaseLost
 
 
 class Command(BaseCommand):

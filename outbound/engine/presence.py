@@ -1,0 +1,52 @@
+"""This process as the others see it: its row on the Status page, and the lease under which it claims."""
+
+import contextlib
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+
+from emailcfg.models import ServiceInstance
+from outbound import instances
+from outbound.models import Lease
+
+State = ServiceInstance.State
+
+
+class LeaseLost(Exception):
+    """This process stalled for so long that others took its messages for lost."""
+
+
+class Presence:
+    """Made before this process claims anything; `take_lease` after what dead processes left is settled."""
+
+    def __init__(self) -> None:
+        self.row = instances.register("outbound")
+
+    @property
+    def name(self) -> str:
+        return self.row.instance
+
+    def take_lease(self) -> int:
+        self.lease = Lease.objects.create(instance=self.name, until=_until()).pk
+        return self.lease
+
+    def beat(self, state: str, *, generation: int | None, error: str = "") -> None:
+        """Says that this process lives and renews its lease. Raises LeaseLost."""
+        instances.beat(self.row, state=state, generation=generation, error=error)
+        if not Lease.objects.filter(pk=self.lease).update(until=_until()):
+            raise LeaseLost("This process stalled for longer than its lease; it has to start anew.")
+
+    def release(self) -> None:
+        """Ends the lease: nothing is claimed under it any more."""
+        Lease.objects.filter(pk=self.lease).delete()
+
+    def end(self, *, generation: int | None) -> None:
+        """Says that this process ended, if the database can be told."""
+        with contextlib.suppress(DatabaseError):
+            instances.beat(self.row, state=State.STOPPED, generation=generation)
+
+
+def _until() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.LEASE_S)
