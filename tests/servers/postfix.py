@@ -123,7 +123,7 @@ class Postfix:
     def _lay_out(self) -> None:
         nobody = 65534
         for name in ("config", "config/sasl", "queue", "data", "mail"):
-            (self.root / name).mkdir(mode=0o755)
+            (self.root / name).mkdir()
         shutil.chown(self.root / "data", "postfix")
         os.chown(self.root / "mail", nobody, nobody)
         authority = trustme.CA()
@@ -144,10 +144,14 @@ class Postfix:
         command = ["saslpasswd2", "-c", "-p", "-f", str(database), "-u", REALM, USER]
         subprocess.run(command, input=PASSWORD.encode(), check=True, capture_output=True, timeout=30)
         shutil.chown(database, "postfix")
+        for name in ("config", "config/sasl", "queue", "data", "mail"):  # whatever the umask of this process is
+            (self.root / name).chmod(0o755)
+        for name in ("main.cf", "master.cf", "sasl/smtpd.conf"):
+            (self.root / "config" / name).chmod(0o644)
 
     def _run(self, verb: str) -> None:
         command = ["postfix", "-c", str(self.root / "config"), verb]
-        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False, umask=0o022)
         if done.returncode != 0 and verb == "start":
             raise AssertionError(f"Postfix did not start: {done.stderr.decode(errors='replace')}\n{self.log}")
 
