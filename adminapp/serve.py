@@ -29,6 +29,7 @@ from hypercorn.utils import load_application
 
 from adminapp.header_names import PlainHeaderNames
 from adminapp.presence import present
+from outbound import restart
 
 WEB_PROCESSES = 2
 WEB_GRACE_S = 5.0
@@ -98,8 +99,10 @@ def serve(sockets: Sockets, *, certificate: Path, key: Path, ready: Callable[[],
     app = PlainHeaderNames(load_application(config.application_path, MAX_BODY))
 
     def web() -> None:
-        with present("web"):
+        with present("web") as presence:
             asyncio.run(worker_serve(app, config, sockets=sockets))
+        if presence.restarting:
+            raise SystemExit(restart.EXIT_CODE)
 
     def close_ports() -> None:
         for listener in (*sockets.secure_sockets, *sockets.insecure_sockets):
@@ -110,6 +113,8 @@ def serve(sockets: Sockets, *, certificate: Path, key: Path, ready: Callable[[],
         try:
             call_command("outbound")
         except CommandError as problem:
+            if problem.returncode == restart.EXIT_CODE:
+                raise SystemExit(restart.EXIT_CODE) from None
             raise SystemExit(f"The outbound service stopped: {problem}") from None
 
     children = [Child(f"web {number}", web, WEB_GRACE_S) for number in range(1, WEB_PROCESSES + 1)]
@@ -162,12 +167,17 @@ class _Supervisor:
         for child in self.children:
             now = time.monotonic()
             if child.process is not None and child.process.exitcode is not None:
+                code = child.process.exitcode
+                child.process.join()
+                child.process = None
+                if code == restart.EXIT_CODE:
+                    sys.stderr.write(f"The {child.name} process ended as it was asked to; it starts again.\n")
+                    child.ended, child.start_at = 0, now
+                    continue
                 child.ended = 0 if now - child.started >= HEALTHY_AFTER_S else child.ended
                 pause = RESTART_PAUSES_S[min(child.ended, len(RESTART_PAUSES_S) - 1)]
-                code = child.process.exitcode
                 sys.stderr.write(f"The {child.name} process ended (exit code {code}); it starts again in {pause} s.\n")
-                child.process.join()
-                child.process, child.ended, child.start_at = None, child.ended + 1, now + pause
+                child.ended, child.start_at = child.ended + 1, now + pause
             elif child.process is None and now >= child.start_at:
                 self._start(child)
 

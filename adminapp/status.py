@@ -11,6 +11,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
@@ -20,7 +21,7 @@ from adminapp.verdict import gather, verdict
 from emailcfg import activation
 from emailcfg.requests import actor_of
 from emailcfg.schema import SCHEMA_VERSION
-from outbound import healthcheck, instances, queries, queue
+from outbound import healthcheck, instances, queries, queue, restart
 from outbound.models import State
 from outbound.testsend import TooManyTests
 
@@ -76,6 +77,7 @@ def _now(request: HttpRequest) -> dict[str, Any]:
         "oldest_due_at": numbers.oldest_due_at,
         "health": healthcheck.standing(),
         "processes": ended,
+        "restart": restart.look(),
     }
 
 
@@ -143,3 +145,13 @@ def check(request: HttpRequest) -> HttpResponse:
     except (healthcheck.NothingToCheck, TooManyTests) as problem:
         notes.error(request, str(problem))
     return redirect("status")
+
+
+@require_POST
+def restart_services(request: HttpRequest) -> HttpResponse:
+    """Asks every process to restart, one after the other; the page shows how far it is."""
+    try:
+        restart.ask(actor=actor_of(request))
+    except restart.RestartRefused as refused:
+        notes.error(request, str(refused))
+    return redirect(f"{reverse('status')}#processes-title")

@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("status/pause/", status.pause, name="queue-pause"),
     path("status/resume/", status.resume, name="queue-resume"),
     path("status/check/", status.check, name="status-check"),
+    path("status/restart/", status.restart_services, name="services-restart"),
     path("status/probe/", status.probe, name="queue-probe"),
     path("support/", support.support, name="support"),
     path("support/bundle/", support.download, name="support-bundle"),

@@ -16,7 +16,7 @@ from emailcfg.models import AuditEvent
 GROUPS = {
     "configuration": ("Configuration", ("revision", "clock")),
     "tests": ("Test emails", ("test",)),
-    "messages": ("Messages and queue", ("message", "queue")),
+    "messages": ("Messages and queue", ("message", "queue", "services")),
     "accounts": ("Logins and accounts", ("login", "logout", "password", "administrator")),
     "keys": ("Tokens and keys", ("token", "key")),
 }

@@ -18,6 +18,7 @@ from celery.worker import state
 from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
+from outbound import restart
 from outbound.engine import store
 from outbound.engine.hinted import HintedEngine
 from outbound.engine.loop import STOP_WITHIN_S
@@ -95,6 +96,8 @@ def _run(engine: HintedEngine) -> None:
     except BaseException:
         state.should_stop = _FAILED  # type: ignore[assignment]  # without its engine it must not take hints
         raise
+    if engine.restarting:
+        state.should_stop = restart.EXIT_CODE  # type: ignore[assignment]
 
 
 def deliver_due(ids: Sequence[int]) -> None:

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from emailcfg import confirmation
-from outbound import instances
+from outbound import instances, restart
 from outbound.engine import rate, recover, reports, store
 from outbound.engine.generations import Generations
 from outbound.engine.holds import Holds
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 POLL_S = 0.25
 GATHER_S = 0.02  # how long outcomes wait for company while the lanes are busy
 STOP_WITHIN_S = 30.0
+_RESTART_S = 1.0
 MAX_HELD = 3 * store.BATCH  # claimed and not yet recorded
 
 
@@ -46,6 +47,8 @@ class Engine:
         self._generations = Generations()
         self._holds = Holds(self.policy.first_s)
         self._stopping = False
+        self.restarting = False  # whether it ends because it was asked to be started anew
+        self._restart_at = 0.0
         self._upkeep = Upkeep(self.folder, self.policy)
         self._beat_at = 0.0
         self._held: dict[int, Work] = {}  # claimed, and not yet recorded
@@ -82,6 +85,7 @@ class Engine:
             self._upkeep.tick()
             if time.monotonic() >= self._beat_at:
                 self._beat()
+            self._look_for_restart()
             busy = self._turn()
         except DatabaseError as error:  # locked, full, gone: what happened is in the journal; try again
             log.error("The database can't be used right now: %s", error)
@@ -260,6 +264,14 @@ class Engine:
         state = State.REJECTED if self._generations.refused else State.STOPPING if self._stopping else State.RUNNING
         generation = self.transport.generation if self.transport is not NOTHING else None
         self.presence.beat(state, generation=generation, error=self._generations.error or self.transport.hold)
+
+    def _look_for_restart(self) -> None:
+        """Once a second; idle and busy alike it is one look at this process's own row."""
+        if time.monotonic() >= self._restart_at:
+            self._restart_at = time.monotonic() + _RESTART_S
+            if restart.my_turn(self.presence.row):
+                self.restarting = True
+                self.stop()
 
     def _finish(self) -> None:
         """Ends what is in flight, records it and leaves no claim behind."""

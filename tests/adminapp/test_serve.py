@@ -196,6 +196,34 @@ def test_a_web_process_that_dies_is_replaced_and_none_outlives_the_program(
     wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in left))
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks the processes up in Linux's /proc")
+def test_all_processes_restart_one_after_the_other_when_asked(start: Callable[..., Served], tmp_path: Path) -> None:
+    served = start(environment(tmp_path))
+    before = children_of(served.process.pid)
+    wait_until(lambda: "2 web and 1 outbound" in served.http("/readyz").text)
+    ask_all = "from outbound import restart; from emailcfg.actor import Actor; restart.ask(actor=Actor(name='ana'))"
+    assert manage("shell", "--no-imports", "-c", ask_all, environment=served.environment).returncode == 0
+
+    fewest, answers = len(before), set()
+
+    def restarted() -> bool:
+        nonlocal fewest
+        now = children_of(served.process.pid)
+        fewest = min(fewest, len(now))
+        answers.add(served.http("/healthz").status)
+        return len(now) == len(before) and not set(now) & set(before)
+
+    wait_until(restarted)
+    assert fewest >= len(before) - 1  # never two at once
+    assert answers == {200}  # and never a moment without an answer
+    wait_until(lambda: "2 web and 1 outbound" in served.http("/readyz").text)
+    look = "from outbound import restart; print(restart.look().sentence)"
+    shown = manage("shell", "--no-imports", "-c", look, environment=served.environment)
+    assert shown.stdout.strip() == "All 3 processes restarted."
+    assert served.stop() == 0
+
+
 def refused(environment: dict[str, str]) -> str:
     """The one line of a start that is impossible."""
     result = manage("serve", environment=environment)

@@ -283,3 +283,17 @@ def test_a_day_is_drawn_with_a_title_for_each_bar_and_a_table_behind_it(
     assert shown.count("<title>") == 25  # the page's own and one for each hour
     assert "Outcomes by hour, UTC" in shown
     assert 'id="day-table" hx-swap-oob' in admin_client.get("/status/day/").content.decode()
+
+
+def test_the_services_are_restarted_from_status_and_the_page_shows_how_far_it_is(
+    admin_client: Client, active: ActiveConfig
+) -> None:
+    assert admin_client.get("/status/restart/").status_code == 405
+    assert 'id="restart-services"' in page(admin_client)
+    shown = admin_client.post("/status/restart/", follow=True).content.decode()
+    assert "0 of 1 processes restarted" in shown
+    assert 'id="restart-services"' not in shown
+    event = AuditEvent.objects.get(action="services.restart")
+    assert (event.actor_name, event.address) == ("ana@acme.example", "127.0.0.1")
+    again = admin_client.post("/status/restart/", follow=True).content.decode()
+    assert "A restart is under way already." in again

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from outbound import restart
 from outbound.engine.loop import Engine
 from outbound.engine.presence import LeaseLost
 
@@ -28,6 +29,8 @@ class Command(BaseCommand):
             engine.run()
         except LeaseLost as error:
             raise CommandError(str(error)) from None
+        if engine.restarting:
+            raise CommandError(restart.SENTENCE, returncode=restart.EXIT_CODE)
 
     def _say(self) -> None:
         self.stdout.write("The outbound service runs. Ctrl-C or SIGTERM ends it after what is in flight.")
@@ -37,5 +40,7 @@ class Command(BaseCommand):
         from outbound.engine.celery import run_worker  # here, because Celery is an optional package
 
         code = run_worker(broker_url, settings.BROKER_QUEUE)
+        if code == restart.EXIT_CODE:
+            raise CommandError(restart.SENTENCE, returncode=code)
         if code:
             raise CommandError("The worker ended with a failure; its log has the reason.", returncode=code)

@@ -8,11 +8,13 @@ import threading
 from typing import Any
 
 import pytest
+from django.db import connection
 
+from outbound import restart
 from outbound.models import Attempt, Lease, Message, Recipient
 from tests.outbound.engine.running import running, spawned, until
 from tests.outbound.engine.sink import Sink
-from tests.outbound.making import a_config, activate, queued
+from tests.outbound.making import ANA, a_config, activate, queued
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,3 +122,26 @@ def test_sigterm_finishes_what_is_in_flight_and_leaves_the_rest_queued(settings:
         assert not Message.objects.filter(state="queued").exclude(attempts=0).exists()
         assert not Lease.objects.exists()
         assert len(ids) == 3000
+
+
+def test_asked_to_restart_it_finishes_what_is_in_flight_and_says_by_its_exit_that_it_is_to_be_started_anew() -> None:
+    asked = threading.Event()
+
+    def ask(phase: str, count: int) -> None:
+        if phase == "data" and count >= 40 and not asked.is_set():
+            asked.set()
+            restart.ask(actor=ANA)
+            connection.close()
+
+    with Sink(ask) as sink:
+        activate(a_config(sink.port, max_connections=2))
+        ids = queued(COUNT)
+        process = spawned()
+        assert asked.wait(20)
+        assert process.wait(30) == restart.EXIT_CODE
+        assert not Message.objects.filter(state__in=("sending", "in_doubt")).exists()
+        assert not Lease.objects.exists()
+        with running():
+            until(_all_ended)
+        assert set(sink.taken.values()) == {1}
+        assert len(sink.taken) == len(ids)
