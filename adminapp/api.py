@@ -1,12 +1,13 @@
 """The HTTP API of both rooms at /api/v1: one NinjaAPI, one way to authenticate, one shape of refusal."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -59,7 +60,9 @@ def _field(loc: Sequence[Any]) -> str:
     parts = [str(part) for part in loc[2:]]
     if parts and parts[0] in ("one", "many"):  # which of both a message request is
         parts = parts[1:]
-    return ".".join(parts) or str(loc[-1])
+    if parts:
+        return ".".join(parts)
+    return "body" if loc[-1] in ("one", "many") else str(loc[-1])
 
 
 @api.exception_handler(HttpError)
@@ -89,5 +92,21 @@ def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
     patterns, app, namespace = api.urls
     for pattern in patterns:
         if isinstance(pattern, URLPattern):
+            pattern.callback = _with_problems(pattern.callback)
             pattern.callback.login_required = False  # type: ignore[attr-defined]  # what login_not_required sets
     return patterns, app, namespace
+
+
+def _with_problems(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """The view, with a problem document in place of the bare words with which ninja refuses a method."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **values: Any) -> HttpResponseBase:
+        response = view(request, *args, **values)
+        if response.status_code != 405:
+            return response
+        refused = _problem(request, Problem(405, "method_not_allowed", f"Use one of: {response.headers['Allow']}."))
+        refused["Allow"] = response.headers["Allow"]
+        return refused
+
+    return answered

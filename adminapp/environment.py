@@ -131,7 +131,7 @@ def read(environ: Mapping[str, str]) -> Environment:
             nets=values.get("OUTBOUND_ALLOWED_NETS", parse.nets, None),
             ports=ports,
         ),
-        ssl_cert_file=values.get("SSL_CERT_FILE", parse.readable_file, None),
+        ssl_cert_file=values.get("SSL_CERT_FILE", parse.trust_file, None),
         dns_resolver=values.get("DNS_RESOLVER", parse.resolver, None),
         retry_first_s=values.get("RETRY_FIRST_S", parse.seconds, 60.0),
         lease_s=values.get("LEASE_S", parse.seconds, 600.0),

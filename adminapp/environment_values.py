@@ -4,6 +4,7 @@ that begins with the variable's name."""
 import ipaddress
 import math
 import re
+import ssl
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,6 +29,15 @@ def readable_file(text: str) -> Path | None:
             return file
     except OSError as problem:
         raise ValueError(f"names {file}, which can't be read: {problem.strerror}.") from None
+
+
+def trust_file(text: str) -> Path | None:
+    file = readable_file(text)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except ssl.SSLError:
+        raise ValueError(f"names {file}, which holds no certificates in PEM.") from None
+    return file
 
 
 def integer(text: str, low: int, high: int) -> int:

@@ -1,12 +1,21 @@
-"""The pages for what went wrong with a request, in the style of the rest."""
+"""What is answered when something went wrong with a request: a page for people, a problem document below /api/."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import requires_csrf_token
+
+from emailcfg.problems import CONTENT_TYPE, Problem
+
+API_PREFIX = "/api/"
 
 
 def _page(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
     return render(request, "adminapp/error.html", {"title": title, "text": text, "status": status}, status=status)
+
+
+def _problem(status: int, code: str, detail: str) -> HttpResponse:
+    problem = Problem(status, code, detail)
+    return JsonResponse(problem.document(), status=status, content_type=CONTENT_TYPE)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -20,6 +29,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(API_PREFIX):
+        return _problem(400, "bad_request", "Name this service by its own host name, one of ALLOWED_HOSTS.")
     return _page(
         request,
         400,
@@ -35,6 +46,8 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 @requires_csrf_token
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(API_PREFIX):
+        return _problem(404, "not_found", "There is nothing at this address.")
     return _page(
         request, 404, "There is no such page", "The address is mistyped, or what it showed was deleted meanwhile."
     )
@@ -42,6 +55,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Without context processors: whatever failed may be what they need."""
+    if request.path.startswith(API_PREFIX):
+        return _problem(500, "internal_error", "The service failed in answering. Its log says why; repeat the request.")
     from django.template.loader import get_template
 
     page = get_template("adminapp/error_500.html").render()

@@ -60,7 +60,7 @@ def active_revision() -> Check:
     """Whether what should run can be read, secrets included. Nothing active yet is a state, not a fault."""
     revision = activation.current().revision
     if revision is None:
-        return Check(True, "No revision is active yet: mail is accepted and waits.")
+        return Check(True, "No revision is active yet: no mail is accepted.")
     try:
         unreadable = secrets.check(revisions.read(revision).config, secrets.key_ring())
     except (RevisionError, NewerSchema, SecretUnavailable):

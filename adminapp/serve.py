@@ -34,7 +34,8 @@ from outbound import restart
 WEB_PROCESSES = 2
 WEB_GRACE_S = 5.0
 SERVICE_GRACE_S = 30.0
-MAX_BODY = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+# Above this the server hangs up with a bare 400; from DATA_UPLOAD_MAX_MEMORY_SIZE up to here Django says what is wrong.
+MAX_BODY = 2 * settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 RESTART_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 # A child that ran this long was healthy: its next end counts as the first one.
 HEALTHY_AFTER_S = 60.0

@@ -98,7 +98,7 @@ def _outcome(active: ActiveConfig, processes: tuple[Process, ...]) -> Outcome:
 def _sentence(active: ActiveConfig, outcome: Outcome, processes: tuple[Process, ...]) -> str:
     name = f"r{active.revision_id}"
     if outcome is Outcome.NOTHING_ACTIVE:
-        return "No revision is active: mail is accepted and waits."
+        return "No revision is active: no mail is accepted."
     if outcome is Outcome.NO_PROCESS:
         return f"{name} is active, and no process runs that could send: start the outbound service."
     running = sum(process.fate is Fate.RUNS for process in processes)

@@ -65,6 +65,18 @@ def current() -> dict[str, Pin]:
     return read(settings.EMAILCFG_PINS)
 
 
+def check() -> None:
+    """Raises PinRefused for a pin that no configuration could go with. A start looks before it serves; whether the
+    pins go with a certain revision is judged when that is read."""
+    for path, pin in current().items():
+        section, name = path.split(".")
+        try:
+            EmailConfig.model_validate({section: {name: _value(pin)}})
+        except ValidationError as error:
+            if sentences := field_errors(error).get(path):  # what other fields lack, a configuration brings
+                raise PinRefused(f"{pin.source} is not valid: {sentences[0]}") from None
+
+
 def sources() -> dict[str, str]:
     """The variable that pins each pinned field, by path; empty when the pins can't be read, which others report."""
     try:

@@ -65,7 +65,8 @@ def _fernet(passphrase: str, salt: bytes) -> Fernet:
 
 
 def parsed(data: bytes) -> dict[str, Any]:
-    """The document in a file, YAML or JSON: {"config": ..., "secrets": ...}. A bare configuration is taken too.
+    """The document in a file, YAML or JSON: {"config": ..., "secrets": ...}. A bare configuration is taken too,
+    and an answer of the API or of `emailcfg show --json`, of which "config" counts.
 
     Raises FileRefused for what is no such file, and for anything that a reader could trip over: more than 256 KB,
     more than 20 levels, a key given twice, not-a-number, YAML's aliases, anchors and tags."""
@@ -80,7 +81,7 @@ def parsed(data: bytes) -> dict[str, Any]:
         raise FileRefused("The file holds no configuration: at its top there must be names with values.")
     _check(document, 1)
     if "format" not in document:
-        return {"config": document}
+        return {"config": document.get("config", document)}
     if document["format"] != FORMAT or document.get("version") != VERSION:
         raise FileRefused(f"The file is not “{FORMAT}” version {VERSION}, which is what this program reads.")
     if unknown := set(document) - {"format", "version", "config", "secrets"}:

@@ -12,12 +12,13 @@ import json
 import secrets
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 MAX_BATCH = 1_000
+MAX_BATCH_BYTES = 12_000_000  # of one request; the service reads at most 16 MiB
 _RETRIED = frozenset((408, 425, 429, 500, 502, 503, 504))
 
 
@@ -80,9 +81,8 @@ class Client:
         Raises ServiceError or ServiceUnavailable; batches before the failing one were accepted."""
         keyed = [{"idempotency_key": secrets.token_hex(16), **message} for message in messages]
         accepted: list[Accepted] = []
-        for start in range(0, len(keyed), MAX_BATCH):
-            batch = keyed[start : start + MAX_BATCH]
-            accepted += [Accepted(one["id"], one["message_id"]) for one in self._post(batch)]
+        for batch, body in _batches(keyed):
+            accepted += [Accepted(one["id"], one["message_id"]) for one in self._post(batch, body)]
         return accepted
 
     def close(self) -> None:
@@ -91,8 +91,7 @@ class Client:
             self._connection.close()
         self._connection = None
 
-    def _post(self, batch: list[dict[str, Any]]) -> list[dict[str, str]]:
-        body = json.dumps(batch).encode()
+    def _post(self, batch: list[dict[str, Any]], body: bytes) -> list[dict[str, str]]:
         end = time.monotonic() + self._patience_s
         trouble = ""
         for attempt in range(self._tries):
@@ -130,6 +129,23 @@ class Client:
         if self._secure:
             return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout_s, context=self._context)
         return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+
+
+def _batches(messages: Sequence[dict[str, Any]]) -> Iterator[tuple[list[dict[str, Any]], bytes]]:
+    """The messages in batches that the service takes, each with its text; attachments make some batches short."""
+    batch: list[dict[str, Any]] = []
+    texts: list[bytes] = []
+    size = 0
+    for message in messages:
+        text = json.dumps(message).encode()
+        if batch and (len(batch) == MAX_BATCH or size + len(text) > MAX_BATCH_BYTES):
+            yield batch, b"[%b]" % b",".join(texts)
+            batch, texts, size = [], [], 0
+        batch.append(message)
+        texts.append(text)
+        size += len(text) + 1
+    if batch:
+        yield batch, b"[%b]" % b",".join(texts)
 
 
 def _problem(answer: bytes) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def test_a_value_may_stand_in_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
+        ("SSL_CERT_FILE", __file__, "holds no certificates"),
         ("HTTP_PORT", "0", "from 1 to 65535"),
         ("HTTP_PORT", "65536", "from 1 to 65535"),
         ("HTTP_PORT", "http", "from 1 to 65535"),

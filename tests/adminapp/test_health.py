@@ -39,7 +39,7 @@ def test_a_claimed_installation_with_a_service_is_ready_before_anything_is_confi
     a_service()
     found = checks(client, status=200)
     assert list(found) == ["database", "setup", "keys", "active_revision", "queue", "processes", "breaker", "disk"]
-    assert found["active_revision"]["detail"] == "No revision is active yet: mail is accepted and waits."
+    assert found["active_revision"]["detail"] == "No revision is active yet: no mail is accepted."
     assert found["processes"]["detail"] == "0 web and 1 outbound processes run."
 
 

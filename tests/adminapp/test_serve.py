@@ -158,6 +158,10 @@ def test_it_can_be_set_up_on_the_command_line(tmp_path: Path, start: Callable[..
     assert (made.returncode, made.stdout) == (0, "ana@acme.example can log in now.\n")
     assert served.http("/setup/").status == 404
     assert served.http("/accounts/login/").status == 200
+    too_large = HTTPConnection("127.0.0.1", int(env["HTTP_PORT"]), timeout=PATIENCE_S)
+    too_large.request("POST", "/api/v1/messages", bytes(17 * 1024 * 1024))
+    assert too_large.getresponse().status == 401  # by the API in its own words, not by the server with a bare 400
+    too_large.close()
     refused = manage("setup_token", environment=env)
     assert refused.returncode == 1
     assert "--reset" in refused.stderr
@@ -259,7 +263,13 @@ def _read_only(folder: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("HTTP_PORT", "many"), ("TRUSTED_PROXIES", "proxy"), ("HTTP_PROT", "8080"), ("BIND", "203.0.113.1")],
+    [
+        ("HTTP_PORT", "many"),
+        ("TRUSTED_PROXIES", "proxy"),
+        ("HTTP_PROT", "8080"),
+        ("BIND", "203.0.113.1"),
+        ("EMAILCFG__SMTP__PORT", "0"),
+    ],
 )
 def test_a_malformed_environment_is_said_in_one_line(tmp_path: Path, name: str, value: str) -> None:
     assert name in refused(environment(tmp_path, **{name: value}))

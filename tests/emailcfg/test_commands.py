@@ -80,6 +80,16 @@ def test_a_file_is_saved_and_activated(tmp_path: Path) -> None:
     assert not document("activate", number)["changed"]
 
 
+def test_what_show_prints_for_programs_can_be_saved_again(tmp_path: Path) -> None:
+    run("activate", document("save", file_of(tmp_path), "--description", "From a file")["number"])
+    shown = document("show")
+    shown["config"]["general"]["sender_name"] = "Renamed"
+    again = tmp_path / "again.json"
+    again.write_text(json.dumps(shown))
+    number = document("save", again, "--description", "Edited by a program")["number"]
+    assert document("show", number)["config"]["general"]["sender_name"] == "Renamed"
+
+
 def test_saving_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(CONFIG).encode())))
     assert document("save", "-", "--description", "From a pipe")["number"]

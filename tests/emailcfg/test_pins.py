@@ -52,6 +52,26 @@ def test_a_value_may_stand_in_a_file(tmp_path: Path) -> None:
         applied(SMTP__PASSWORD_FILE=str(tmp_path / "gone"))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("SMTP__HOSTS", "x"), ("SMTP__PORT", "0"), ("SMTP__SECURITY", "ssl"), ("SENDGRID__API_KEY", "SG.short and more")],
+)
+def test_what_can_go_with_no_configuration_is_refused_beforehand(settings: Any, name: str, text: str) -> None:
+    settings.EMAILCFG_PINS = {f"EMAILCFG__{name}": text}
+    with pytest.raises(PinRefused, match=f"EMAILCFG__{name}"):
+        pins.check()
+
+
+def test_what_a_configuration_may_complete_is_not(settings: Any) -> None:
+    settings.EMAILCFG_PINS = {
+        "EMAILCFG__DELIVERY__SELECTED": "smtp",
+        "EMAILCFG__SMTP__ENABLED": "true",
+        "EMAILCFG__SMTP__PASSWORD": "pinned",
+        "EMAILCFG__SENDGRID__ENABLED": "false",
+    }
+    pins.check()
+
+
 @pytest.mark.django_db
 def test_a_stored_password_does_not_follow_a_pinned_host(settings: Any) -> None:
     revision = a_revision()

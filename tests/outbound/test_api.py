@@ -246,3 +246,24 @@ def test_unreadable_json_is_a_problem_document(call: Call, active: None, client:
         "POST", "/api/v1/messages", "{", content_type="application/json", headers={"Authorization": f"Bearer {token}"}
     )
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+def test_what_is_no_message_at_all_is_called_the_body(call: Any) -> None:
+    answer = call("post", "/messages", "a text")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "body"
+
+
+def test_addresses_and_methods_that_are_none_get_problem_documents(call: Any) -> None:
+    for method, path, status, code in (
+        ("get", "/nothing", 404, "not_found"),
+        ("put", "/messages", 405, "method_not_allowed"),
+    ):
+        answer = call(method, path, {})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+        assert answer.json()["code"] == code
+
+
+def test_a_request_that_is_too_large_is_a_problem_document(call: Call, active: None) -> None:
+    answer = call("post", "/messages", {**MAIL, "text": "x" * 17_000_000})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")

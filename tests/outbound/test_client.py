@@ -1,5 +1,6 @@
 """The client and the Django mail backend, against the real API over HTTP."""
 
+import base64
 import http.client
 import time
 from collections.abc import Iterator
@@ -50,6 +51,13 @@ def test_a_message_and_a_batch_are_accepted(client_of_service: Client) -> None:
     assert Message.objects.get(pk=int(one.id)).message_id == one.message_id
     many = client_of_service.send_many([MAIL] * 1200)
     assert len({accepted.id for accepted in many}) == 1200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_large_attachments_make_batches_that_the_service_takes(client_of_service: Client) -> None:
+    file = {"filename": "a.bin", "content": base64.b64encode(bytes(5_000_000)).decode()}
+    many = client_of_service.send_many([{**MAIL, "attachments": [file]}] * 4)
+    assert Message.objects.filter(pk__in=[int(one.id) for one in many]).count() == 4
 
 
 @pytest.mark.django_db(transaction=True)

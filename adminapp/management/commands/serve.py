@@ -11,6 +11,7 @@ from adminapp import certificate, environment, keys, setup
 from adminapp.checks import version_floor
 from adminapp.prepare import prepare
 from adminapp.serve import CannotServe, open_sockets, serve
+from emailcfg import pins
 
 
 def say(line: str) -> None:
@@ -24,10 +25,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            pins.check()
             sockets = open_sockets()
             prepare(say)
             cert, key = _certificate()
-        except (CannotServe, keys.KeyProblem) as problem:
+        except (CannotServe, keys.KeyProblem, pins.PinRefused) as problem:
             raise SystemExit(f"Admin App can't start: {problem}") from None
         except OperationalError as problem:
             reason = " ".join(str(problem).split())

@@ -97,7 +97,7 @@ def _pins() -> Finding:
 def _active() -> Finding:
     active = activation.current()
     if active.revision is None:
-        return Finding("active", False, "No revision is active: mail is accepted and waits.")
+        return Finding("active", False, "No revision is active: no mail is accepted.")
     problems = activation.problems(active.revision)
     paused = confirmation.sending_paused(active)
     if problems or paused:

@@ -108,7 +108,7 @@ class Command(BaseCommand):
         number = options["number"] if options["number"] is not None else active.revision_id
         if number is None:
             empty = {"revision": None, "generation": active.generation, "config": None}
-            return "No revision is active: mail is accepted and waits. Save one, then activate it.", empty
+            return "No revision is active: no mail is accepted. Save one, then activate it.", empty
         revision = revisions.get(number)
         config = revisions.read(revision).config
         (listed,) = history.listed([revision], active)

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from emailcfg import pins
 from outbound import restart
 from outbound.engine.loop import Engine
 from outbound.engine.presence import LeaseLost
@@ -17,6 +18,10 @@ class Command(BaseCommand):
     help = "Delivers accepted mail until it is stopped. Several may run on one database."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            pins.check()
+        except pins.PinRefused as error:
+            raise CommandError(str(error)) from None
         if settings.BROKER_URL:
             self._say()
             self._work(settings.BROKER_URL)
