@@ -1,14 +1,12 @@
 """What a delivering process sees to beside its queue: once a second, every ten, and once a day."""
 
-import os
 import time
 from pathlib import Path
 
-from django.db import connection
 from django.utils import timezone
 
 from emailcfg import confirmation
-from outbound import healthcheck, retention
+from outbound import database_file, healthcheck, retention
 from outbound.engine import recover
 from outbound.engine.settle import Policy
 
@@ -22,7 +20,6 @@ class Upkeep:
     def __init__(self, folder: Path, policy: Policy) -> None:
         self._folder = folder
         self._policy = policy
-        self._inode = _inode()
         self._watch_at = self._sweep_at = 0.0
 
     def tick(self) -> None:
@@ -30,9 +27,7 @@ class Upkeep:
         at = time.monotonic()
         if at >= self._watch_at:
             self._watch_at = at + _WATCH_S
-            if _inode() != self._inode:  # the database file was replaced under us (a restored backup)
-                connection.close()
-                self._inode = _inode()
+            database_file.close_if_replaced()
             confirmation.tick()
         if at >= self._sweep_at:
             self._sweep_at = at + _SWEEP_S
@@ -41,13 +36,3 @@ class Upkeep:
             recover.sweep(self._policy, now)
             retention.daily(now)
             healthcheck.daily(now)
-
-
-def _inode() -> int:
-    """Of the SQLite file; 0 for another database."""
-    if connection.vendor != "sqlite":
-        return 0
-    try:
-        return os.stat(connection.settings_dict["NAME"]).st_ino
-    except OSError:
-        return 0
