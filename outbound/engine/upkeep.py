@@ -1,30 +1,46 @@
 """What a delivering process sees to beside its queue: once a second, every ten, and once a day."""
 
+import logging
 import time
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from django.utils import timezone
 
-from emailcfg import confirmation
+from emailcfg import activation, confirmation
 from outbound import database_file, healthcheck, retention
 from outbound.engine import recover
 from outbound.engine.settle import Policy
 
+log = logging.getLogger(__name__)
+
 _WATCH_S = 1.0
 _SWEEP_S = 10.0
+_CLOCK_JUMP_S = 2.0  # less is the time that the look itself takes
 
 
 class Upkeep:
     """`folder` holds the journals; `policy` decides over what dead processes left."""
 
-    def __init__(self, folder: Path, policy: Policy) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        policy: Policy,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        database_clock: Callable[[], datetime] = activation.database_time,
+    ) -> None:
+        self._monotonic = monotonic
+        self._database_clock = database_clock
+        self._offset: float | None = None
         self._folder = folder
         self._policy = policy
         self._watch_at = self._sweep_at = 0.0
 
     def tick(self) -> None:
         """Does what is due. Raises DatabaseError."""
-        at = time.monotonic()
+        at = self._monotonic()
         if at >= self._watch_at:
             self._watch_at = at + _WATCH_S
             database_file.close_if_replaced()
@@ -33,6 +49,18 @@ class Upkeep:
             self._sweep_at = at + _SWEEP_S
             now = timezone.now()
             recover.replay(self._folder, self._policy, now)
-            recover.sweep(self._policy, now)
+            self._sweep_leases()
             retention.daily(now)
             healthcheck.daily(now)
+
+    def _sweep_leases(self) -> None:
+        """Leases are kept by the database's clock. When that jumped (it was set, the machine slept) all of them may
+        seem lapsed: every living process renews its own before the next sweep."""
+        now = self._database_clock()
+        offset = now.timestamp() - self._monotonic()
+        jumped = self._offset is not None and abs(offset - self._offset) > _CLOCK_JUMP_S
+        self._offset = offset
+        if jumped:
+            log.warning("The clock jumped. Leases are looked at again in %d seconds.", _SWEEP_S)
+        else:
+            recover.sweep(self._policy, now)
