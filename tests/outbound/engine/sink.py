@@ -19,7 +19,9 @@ class Sink(RawServer):
     def __init__(self, hook: Hook = lambda phase, count: None, *, pipelining: bool = True) -> None:
         super().__init__()
         self.taken: Counter[str] = Counter()
+        self._count = 0
         self.senders: list[str] = []
+        self.left = 0  # clients that said goodbye
         self._hook = hook
         self._greeting = b"250-sink.test\r\n250 PIPELINING\r\n" if pipelining else b"250 sink.test\r\n"
         self._guard = threading.Lock()
@@ -27,7 +29,7 @@ class Sink(RawServer):
     @property
     def count(self) -> int:
         with self._guard:
-            return self.taken.total()
+            return self._count
 
     def handle(self, connection: socket.socket) -> None:
         stream = connection.makefile("rb")
@@ -42,6 +44,7 @@ class Sink(RawServer):
                 self._take(connection, stream)
             elif verb == b"QUIT":
                 connection.sendall(b"221 Bye\r\n")
+                self.left += 1
                 return
             else:
                 if verb == b"MAIL":
@@ -62,6 +65,7 @@ class Sink(RawServer):
         assert found
         with self._guard:
             self.taken[found.group(1).decode()] += 1
+            self._count += 1
         self._hook("dot", self.count)
         connection.sendall(b"250 2.0.0 Ok: queued as 4ABC12345\r\n")
         self._hook("answered", self.count)
