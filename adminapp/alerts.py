@@ -41,6 +41,7 @@ def alerts(facts: Facts, numbers: QueueNumbers) -> list[Alert]:
     """All of them, the gravest first."""
     found = [
         *_configuration(facts),
+        *_restored(facts),
         *_pause(facts),
         *_breakers(facts),
         *_processes(facts),
@@ -89,6 +90,22 @@ def _configuration(facts: Facts) -> list[Alert]:
             )
         )
     return found
+
+
+def _restored(facts: Facts) -> list[Alert]:
+    if facts.restored is None:
+        return []
+    return [
+        Alert(
+            "warning",
+            "An older backup runs",
+            f"{facts.restored.sentence} Messages that waited when it was made may have left since, and leave again.",
+            "Look whether this is the revision that should run, and activate the right one.",
+            url=reverse("history"),
+            action="Open the history",
+            since=facts.restored.at,
+        )
+    ]
 
 
 def _pause(facts: Facts) -> list[Alert]:

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from adminapp import keys
+from emailcfg import restored
 from emailcfg.models import Secret
 
 Say = Callable[[str], None]
@@ -25,6 +26,8 @@ def prepare(say: Say) -> None:
     Raises OperationalError (no database), keys.KeyProblem, OSError."""
     with keys.locked(settings.DATA_DIR):
         migrate(say)
+        if restored.Memory(settings.DATA_DIR).check():
+            say("The database is an older one than at the last run: a restored backup. Status says what follows.")
         make_keys(say)
         collect_static(say)
 

@@ -113,6 +113,10 @@ def _banners(facts: Facts) -> tuple[Banner, ...]:
     banners = []
     if paused := confirmation.sending_paused(active):
         banners.append(Banner("error", paused, reverse("history"), "Open the history"))
+    for problem in facts.problems:
+        banners.append(Banner("error", f"No mail leaves: {problem}", EMAIL_PAGE, "Open the configuration"))
+    if facts.restored is not None:
+        banners.append(Banner("warning", facts.restored.sentence, reverse("status"), "Open Status"))
     if returned := confirmation.returned_by_itself(active):
         banners.append(Banner("warning", returned, reverse("history"), "Open the history"))
     if facts.queue.paused:

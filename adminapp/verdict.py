@@ -1,6 +1,6 @@
 """Does mail work now? The one answer that the OmniBar, Status and /metrics share, from a few indexed queries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from adminapp.templatetags.time_shown import words
-from emailcfg import activation, confirmation
+from emailcfg import activation, confirmation, restored
 from emailcfg.models import ActiveConfig, ServiceInstance, TestSend
 from outbound import explained, instances, queries
 from outbound.models import Attempt, Breaker, Message, Priority, QueueState
@@ -46,6 +46,7 @@ class Facts:
     failed_test: TestSend | None
     oldest_due_at: datetime | None
     waiting: queries.Count | None
+    restored: restored.Restored | None
 
     @property
     def alive(self) -> list[ServiceInstance]:
@@ -85,12 +86,22 @@ def gather(active: ActiveConfig) -> Facts:
     late = Message.objects.filter(priority__in=Priority.values, due_at__lte=now - _SLOW)
     first_due = late.order_by("priority", "due_at").values_list("due_at", flat=True)[:1]
     facts = Facts(
-        active, now, problems, queue, breakers, services, proof, failed_test, next(iter(first_due), None), None
+        active,
+        now,
+        problems,
+        queue,
+        breakers,
+        services,
+        proof,
+        failed_test,
+        oldest_due_at=next(iter(first_due), None),
+        waiting=None,
+        restored=restored.standing(active),
     )
     if _stands_still(facts):
         waiting = Message.objects.filter(due_at__isnull=False).order_by()[: _COUNTED + 1].count()
         count = queries.Count(min(waiting, _COUNTED), waiting > _COUNTED)
-        return Facts(active, now, problems, queue, breakers, services, proof, failed_test, facts.oldest_due_at, count)
+        return replace(facts, waiting=count)
     return facts
 
 

@@ -14,7 +14,7 @@ from emailcfg.models import AuditEvent
 
 # What the filter offers, and the first words of the actions that belong to it.
 GROUPS = {
-    "configuration": ("Configuration", ("revision", "clock")),
+    "configuration": ("Configuration", ("revision", "clock", "backup")),
     "tests": ("Test emails", ("test",)),
     "messages": ("Messages and queue", ("message", "queue", "services")),
     "accounts": ("Logins and accounts", ("login", "logout", "password", "administrator")),

@@ -18,16 +18,16 @@ def watch() -> None:
 
 
 def _opened(**_: Any) -> None:
-    _here.inode = _inode()
+    _here.inode = inode()
 
 
 def close_if_replaced(**_: Any) -> None:
     """Closes this thread's connection when its file is not the one in that place any more. The next query opens it."""
-    if connection.connection is not None and getattr(_here, "inode", 0) != _inode():
+    if connection.connection is not None and getattr(_here, "inode", 0) != inode():
         connection.close()
 
 
-def _inode() -> int:
+def inode() -> int:
     """Of the SQLite file; 0 where it is missing or in memory, and for another database."""
     if connection.vendor != "sqlite":
         return 0

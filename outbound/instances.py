@@ -36,9 +36,11 @@ def beat(instance: ServiceInstance, *, state: str, generation: int | None, error
     """Says that this process lives, what it runs and what it refused. Comes back after its row was pruned."""
     instance.state, instance.generation, instance.error = state, generation, error[:500]
     instance.last_seen = timezone.now()
-    if not ServiceInstance.objects.filter(pk=instance.pk).update(
+    # By its name: in a restored database the key may be another's.
+    if not ServiceInstance.objects.filter(instance=instance.instance).update(
         state=state, generation=generation, error=instance.error, last_seen=instance.last_seen
     ):
+        instance.pk = None
         instance.save(force_insert=True)
 
 

@@ -13,13 +13,12 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from emailcfg import confirmation
 from outbound import instances, restart
 from outbound.engine import rate, recover, reports, store
 from outbound.engine.generations import Generations
 from outbound.engine.holds import Holds
 from outbound.engine.lanes import LOW_WATER, Pool
-from outbound.engine.presence import Presence, State
+from outbound.engine.presence import LeaseLost, Presence, State
 from outbound.engine.settle import Policy
 from outbound.engine.transport import NOTHING, Transport
 from outbound.engine.upkeep import Upkeep
@@ -47,6 +46,7 @@ class Engine:
         self._generations = Generations()
         self._holds = Holds(self.policy.first_s)
         self._stopping = False
+        self._joined = False  # whether presence, lease and journal are those of this database
         self.restarting = False  # whether it ends because it was asked to be started anew
         self._restart_at = 0.0
         self._upkeep = Upkeep(self.folder, self.policy)
@@ -65,14 +65,9 @@ class Engine:
 
     def run(self) -> None:
         """Runs until `stop`. Raises LeaseLost."""
-        self.presence = Presence()
         try:
-            recover.replay(self.folder, self.policy, timezone.now())
-            self._lease = self.presence.take_lease()
-            self.journal = Journal(self.folder, self.presence.name)
-            self.journal.leased(self._lease)
-            self.pool = self._pool(NOTHING)
-            confirmation.tick()  # an activation nobody confirmed while nothing ran returns before the first claim
+            self._begin()
+            self._upkeep.before_the_first_claim()
             while not self._stopping:
                 self._round()
             self._finish()
@@ -80,8 +75,37 @@ class Engine:
             self.presence.end(generation=self.transport.generation)
             connection.close()
 
+    def _begin(self) -> None:
+        """Joins those who deliver from this database, with nothing claimed yet."""
+        self.presence = Presence()
+        recover.replay(self.folder, self.policy, timezone.now())
+        self._lease = self.presence.take_lease()
+        self.journal = Journal(self.folder, self.presence.name)
+        self.journal.leased(self._lease)
+        self._generations, self.transport = Generations(), NOTHING
+        self.pool = self._pool(NOTHING)
+        self._joined = True
+
+    def _let_go(self) -> None:
+        """The database is another one (a restored backup): it knows nothing of this process's claims, and outcomes
+        of the old one's messages have no place in it."""
+        log.warning("The database was replaced; this process ends what is in flight and begins anew with it.")
+        self._joined = False
+        self._retired.append(self.pool)
+        left = self.pool.retire() + self._claimed
+        self._join()
+        self._settled(self._events)
+        self._forget([*left, *self._held.values()])
+        self.journal.released(self._lease)
+        self.journal.close()
+
     def _round(self) -> None:
         try:
+            if self._upkeep.replaced():
+                self._let_go()
+            if not self._joined:
+                self.presence.leave()
+                self._begin()
             self._upkeep.tick()
             if time.monotonic() >= self._beat_at:
                 self._beat()
@@ -89,10 +113,16 @@ class Engine:
             busy = self._turn()
         except DatabaseError as error:  # locked, full, gone: what happened is in the journal; try again
             log.error("The database can't be used right now: %s", error)
-            self.journal.sync()
+            if self._joined:
+                self.journal.sync()
             connection.close()
             self._uncertain = True
             busy = False
+        except LeaseLost:
+            if not self._upkeep.replaced(at_once=True):
+                raise
+            self._let_go()
+            busy = True
         if not busy:
             self.wake.wait(POLL_S)
             self.wake.clear()
@@ -275,13 +305,10 @@ class Engine:
 
     def _finish(self) -> None:
         """Ends what is in flight, records it and leaves no claim behind."""
-        deadline = time.monotonic() + STOP_WITHIN_S
         left = self.pool.retire() + self._claimed
         self._retired.append(self.pool)
         instances.beat(self.presence.row, state=State.STOPPING, generation=self.transport.generation)
-        while self._retired and time.monotonic() < deadline:
-            self._retired[0].join(0.1)
-            self._collect()
+        self._join()
         with transaction.atomic():
             now = timezone.now()
             self._record(self._events, store.pulse(), now)
@@ -292,6 +319,13 @@ class Engine:
             self.presence.release()
             self.journal.released(self._lease)
         self.journal.close()
+
+    def _join(self) -> None:
+        """Waits for the lanes that were told to end, and collects what they report."""
+        deadline = time.monotonic() + STOP_WITHIN_S
+        while self._retired and time.monotonic() < deadline:
+            self._retired[0].join(0.1)
+            self._collect()
 
 
 def _kept(work: Work, state: str, cause: str, stamp: Stamp, note: str = "") -> Outcome:

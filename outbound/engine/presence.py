@@ -42,6 +42,11 @@ class Presence:
         """Ends the lease: nothing is claimed under it any more."""
         Lease.objects.filter(pk=self.lease).delete()
 
+    def leave(self) -> None:
+        """Says that this row is no process any more, in a database in which its key may be another's."""
+        ServiceInstance.objects.filter(instance=self.name).update(state=State.STOPPED)
+        Lease.objects.filter(instance=self.name).delete()
+
     def end(self, *, generation: int | None) -> None:
         """Says that this process ended, if the database can be told."""
         with contextlib.suppress(DatabaseError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from emailcfg import activation, confirmation
+from emailcfg import activation, confirmation, restored
 from outbound import database_file, healthcheck, retention
 from outbound.engine import recover
 from outbound.engine.settle import Policy
@@ -36,14 +36,31 @@ class Upkeep:
         self._offset: float | None = None
         self._folder = folder
         self._policy = policy
+        self._inode = database_file.inode()
+        self._memory = restored.Memory(folder.parent)
         self._watch_at = self._sweep_at = 0.0
 
+    def before_the_first_claim(self) -> None:
+        """Settles what happened while nothing ran: an older backup may have been restored, and an activation that
+        nobody confirmed returns now. Raises DatabaseError."""
+        self._memory.check()
+        confirmation.tick()
+
+    def replaced(self, *, at_once: bool = False) -> bool:
+        """Whether the database is another one than at the last look, once a second or `at_once`: its file was replaced
+        under us, or an older backup was loaded into it. Raises DatabaseError."""
+        if self._monotonic() < self._watch_at and not at_once:
+            return False
+        database_file.close_if_replaced()
+        before, self._inode = self._inode, database_file.inode()
+        swapped = self._inode != before
+        return self._memory.check() or swapped
+
     def tick(self) -> None:
-        """Does what is due. Raises DatabaseError."""
+        """Does what is due; after `replaced`. Raises DatabaseError."""
         at = self._monotonic()
         if at >= self._watch_at:
             self._watch_at = at + _WATCH_S
-            database_file.close_if_replaced()
             confirmation.tick()
         if at >= self._sweep_at:
             self._sweep_at = at + _SWEEP_S
