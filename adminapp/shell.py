@@ -114,7 +114,11 @@ def _banners(facts: Facts) -> tuple[Banner, ...]:
     if paused := confirmation.sending_paused(active):
         banners.append(Banner("error", paused, reverse("history"), "Open the history"))
     for problem in facts.problems:
-        banners.append(Banner("error", f"No mail leaves: {problem}", EMAIL_PAGE, "Open the configuration"))
+        banners.append(
+            Banner(
+                "error", f"r{active.revision_id} can't be run as it is. {problem}", EMAIL_PAGE, "Open the configuration"
+            )
+        )
     if facts.restored is not None:
         banners.append(Banner("warning", facts.restored.sentence, reverse("status"), "Open Status"))
     if returned := confirmation.returned_by_itself(active):

@@ -17,6 +17,7 @@ from emailcfg.pins import PinRefused
 from emailcfg.schema import SCHEMA_VERSION, EmailConfig
 from emailcfg.schema_migrations import NewerSchema
 
+_SECRETS = {"smtp.password": "SMTP password", "sendgrid.api_key": "SendGrid API key"}
 CONFIRM_BOUNDS_S = (10, 24 * 3600)  # an activation may wait for its confirmation from ten seconds to a day
 
 
@@ -106,7 +107,8 @@ def obstacles(revision: ConfigRevision) -> list[tuple[str, str]]:
     field, or with secrets that don't open."""
     try:
         config = revisions.for_use(revision)
-        return [("secret_unavailable", text) for text in secrets.check(config, secrets.key_ring()).values()]
+        found = secrets.check(config, secrets.key_ring())
+        return [("secret_unavailable", f"{_SECRETS[path]}: {sentence}") for path, sentence in found.items()]
     except SecretUnavailable as error:
         return [("secret_unavailable", str(error))]
     except (revisions.RevisionUnreadable, NewerSchema, PinRefused) as error:
