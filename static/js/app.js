@@ -56,7 +56,13 @@
   // A dialog that arrives opens itself; its Cancel button, Escape and a click beside it close it.
   document.addEventListener("htmx:afterSwap", (event) => {
     const dialog = event.detail.target?.querySelector?.("dialog[data-open]");
-    if (dialog && !dialog.open) dialog.showModal();
+    if (!dialog || dialog.open) return;
+    // What opened it gets the focus back; by its id, for the OmniBar may have been replaced in the meantime.
+    const opener = document.activeElement?.id;
+    dialog.addEventListener("close", () => {
+      if (document.activeElement === document.body) document.getElementById(opener)?.focus();
+    });
+    dialog.showModal();
   });
   // Only its backdrop counts as beside; its padding, and Enter in a field (a click at 0, 0), do not.
   const isBeside = (event, dialog) => {

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from hypercorn.app_wrappers import WSGIWrapper
@@ -29,7 +30,9 @@ def seen(*headers: tuple[bytes, bytes]) -> dict[str, Any]:
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "http_version": "1.1"}
     app = PlainHeaderNames(WSGIWrapper(program, 1000))  # type: ignore[arg-type]  # its types are narrower than it is
-    asyncio.run(app({**scope, "headers": list(headers)}, receive, send, spawn, lambda *_: None))
+    call = app({**scope, "headers": list(headers)}, receive, send, spawn, lambda *_: None)
+    with ThreadPoolExecutor(1) as thread:  # the tests' own thread may have Playwright's event loop running
+        thread.submit(asyncio.run, call).result()
     return found
 
 

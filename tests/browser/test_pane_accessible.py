@@ -100,6 +100,18 @@ def test_the_keyboard_alone_edits_tests_and_saves(pane: Page) -> None:
     expect(pane.locator("#save-changes")).to_be_focused()
 
 
+def test_a_closed_dialog_gives_the_focus_back_though_the_bar_was_replaced(pane: Page) -> None:
+    name = pane.get_by_label("Sender name", exact=True)
+    name.fill("Acme Inc.")
+    with pane.expect_response("**/omnibar/"):
+        name.blur()
+    pane.locator("#save-changes").press("Enter")
+    expect(pane.get_by_label("What changes, and why")).to_be_focused()
+    pane.locator("#save-changes").evaluate("button => button.replaceWith(button.cloneNode(true))")
+    pane.keyboard.press("Escape")
+    expect(pane.locator("#save-changes")).to_be_focused()
+
+
 def test_the_focus_stays_on_save_when_the_bar_refreshes(pane: Page) -> None:
     name = pane.get_by_label("Sender name", exact=True)
     name.fill("Acme Inc.")
