@@ -60,7 +60,8 @@
     // What opened it gets the focus back; by its id, for the OmniBar may have been replaced in the meantime.
     const opener = document.activeElement?.id;
     dialog.addEventListener("close", () => {
-      if (document.activeElement === document.body) document.getElementById(opener)?.focus();
+      const at = document.activeElement;
+      if (at === document.body || dialog.contains(at)) document.getElementById(opener)?.focus();
     });
     dialog.showModal();
   });
