@@ -21,8 +21,9 @@ from emailcfg.schema import General
 from emailcfg.schema_migrations import NewerSchema
 from outbound import hints
 from outbound.compose import Composed, UnusableSender, compose
+from outbound.group_commit import GroupCommit
 from outbound.ids import new_ids
-from outbound.models import ApiToken, IdempotencyKey, Priority
+from outbound.models import ApiToken, Priority
 from outbound.requests import BadRequest, Request
 from outbound.retry import GIVE_UP_AFTER
 
@@ -80,14 +81,16 @@ def submit(submissions: Sequence[Submission], *, token: ApiToken | None = None) 
     Raises NotConfigured, DiskNearlyFull, BatchRefused, KeyReused."""
     check_disk()
     general = active_general()
+    accept = partial(_accept, submissions, general, token)
     for _ in range(3):
         try:
-            with transaction.atomic():
-                return _accept(submissions, general, token)
+            return _shared.run(accept)
         except IntegrityError:  # the same key, or an id, won in another process in this moment: look again
             continue
-    with transaction.atomic():
-        return _accept(submissions, general, token)
+    return _shared.run(accept)
+
+
+_shared = GroupCommit(BatchRefused, KeyReused, NotConfigured)
 
 
 def check_disk() -> None:
@@ -147,10 +150,14 @@ def _known(submissions: Sequence[Submission], token: ApiToken | None) -> dict[st
     keys = {submission.idempotency_key for submission in submissions if submission.idempotency_key}
     if not keys or token is None:
         return {}
-    rows = IdempotencyKey.objects.filter(token=token, key__in=keys).values_list(
-        "key", "body_hash", "message_id", "message__message_id"
-    )
-    return {key: (body_hash, Accepted(pk, message_id)) for key, body_hash, pk, message_id in rows}
+    with connection.cursor() as cursor:  # in raw SQL: most requests ask
+        cursor.execute(
+            "SELECT k.key, k.body_hash, m.id, m.message_id FROM outbound_idempotencykey k "  # noqa: S608
+            "JOIN outbound_message m ON m.id = k.message_id "
+            f"WHERE k.token_id = %s AND k.key IN ({','.join(['%s'] * len(keys))})",
+            [token.pk, *keys],
+        )
+        return {key: (body_hash, Accepted(pk, message_id)) for key, body_hash, pk, message_id in cursor.fetchall()}
 
 
 def _composed(fresh: list[tuple[int, Submission]], general: General, *, single: bool) -> list[Composed]:

@@ -1,0 +1,107 @@
+"""One commit for what is accepted at the same time, and one failure for whom it belongs to."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from outbound.group_commit import GroupCommit
+from outbound.models import RateBucket
+from tests.outbound.engine.running import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Refused(Exception):
+    pass
+
+
+def _put(name: str) -> Callable[[], int]:
+    """Work that writes a row and answers in which thread it ran."""
+
+    def work() -> int:
+        RateBucket.objects.create(provider=name, at=timezone.now())
+        return threading.get_ident()
+
+    return work
+
+
+def _refuse() -> int:
+    raise Refused
+
+
+def _names() -> set[str]:
+    return set(RateBucket.objects.values_list("provider", flat=True))
+
+
+def _together(shared: GroupCommit, works: list[Callable[[], int]]) -> list["Future[int]"]:
+    """Runs these works from a thread each, all of which come while an earlier commit is under way."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        begun.set()
+        assert go_on.wait(20)
+        return _put("slow")()
+
+    def run(work: Callable[[], int]) -> int:
+        try:
+            return shared.run(work)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(works) + 1) as pool:
+        first = pool.submit(run, slow)
+        assert begun.wait(20)
+        futures = [pool.submit(run, work) for work in works]
+        until(lambda: len(shared._waiting) == len(works))
+        go_on.set()
+    first.result()
+    return futures
+
+
+def test_work_that_comes_while_a_commit_runs_shares_the_next() -> None:
+    futures = _together(GroupCommit(Refused), [_put("a"), _put("b"), _put("c")])
+    assert len({future.result() for future in futures}) == 1
+    assert _names() == {"slow", "a", "b", "c"}
+
+
+def test_a_refusal_concerns_the_refused_alone() -> None:
+    good, refused, other = _together(GroupCommit(Refused), [_put("a"), _refuse, _put("b")])
+    assert isinstance(refused.exception(), Refused)
+    assert good.result() == other.result()
+    assert _names() == {"slow", "a", "b"}
+
+
+def test_a_row_that_can_not_be_written_keeps_no_other_from_its_place() -> None:
+    RateBucket.objects.create(provider="taken", at=timezone.now())
+
+    def half_done() -> int:
+        _put("half")()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO outbound_ratebucket (provider, tokens, at) SELECT provider, 0, at FROM outbound_ratebucket"
+            )
+        return 0
+
+    good, bad, other = _together(GroupCommit(Refused), [_put("a"), half_done, _put("b")])
+    assert isinstance(bad.exception(), IntegrityError)
+    assert good.exception() is other.exception() is None
+    assert _names() == {"taken", "slow", "a", "b"}
+
+
+def test_after_a_failure_the_next_is_served() -> None:
+    shared = GroupCommit()
+    with pytest.raises(Refused):
+        shared.run(_refuse)
+    shared.run(_put("a"))
+    assert _names() == {"a"}
+
+
+def test_within_a_transaction_of_the_caller_its_end_decides() -> None:
+    with transaction.atomic():
+        GroupCommit().run(_put("a"))
+        transaction.set_rollback(True)
+    assert _names() == set()
