@@ -194,6 +194,8 @@ class _Probe:
         if wire.read_reply().code != 220:
             return False
         offered = self._ehlo(wire)
+        if candidate.security == "none" and "STARTTLS" in offered:
+            return False  # nobody is talked out of encryption that the server offers
         if candidate.security == "starttls":
             if "STARTTLS" not in offered:
                 return False

@@ -78,7 +78,7 @@ RULES = (
         "Ask the recipient for an address in plain letters.",
         (
             Match(reasons=("smtputf8_needed",)),
-            Match(words=r"smtputf8"),
+            Match(words=r"smtputf8", stages=ENVELOPE),  # before the envelope, it is only one of the server's offers
             Match(words=r"'ascii' codec can't encode", stages=(Stage.SENDER, Stage.RECIPIENT)),
             Match(enhanced=("5.6.7", "5.6.9")),
         ),

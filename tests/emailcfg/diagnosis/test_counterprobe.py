@@ -17,6 +17,7 @@ from tests.servers.certificates import TestAuthority
 from tests.servers.raw import RawServer
 from tests.servers.scripted import Drip, ScriptedSmtp, ehlo
 from tests.servers.sendgrid import KEY, SendGridServer
+from tests.servers.smtp import SmtpServer
 
 ANY = NetworkPolicy(ports=None)
 REFUSED = Failure(Stage.CONNECT, ErrorClass.HOST, "connection_refused")
@@ -108,6 +109,17 @@ def test_without_encryption_is_offered_only_where_no_password_could_leak(
     assert find_alternatives(with_login, failure, policy=ANY, usual=[]) == []
     (found,) = find_alternatives(without, failure, policy=ANY, usual=[])
     assert found.changes == {"smtp.security": "none"}
+
+
+def test_a_certificate_problem_never_talks_out_of_encryption(
+    authority: TestAuthority, smtp_server: Callable[..., SmtpServer]
+) -> None:
+    server = smtp_server(security="starttls")
+    smtp = settings(authority, server.port, username="", password=None, ca_certificate="", security="starttls")
+    with pytest.raises(SessionError) as caught:
+        SmtpSession(smtp, policy=ANY).open()
+    assert caught.value.failure.reason == "certificate_unknown_issuer"
+    assert find_alternatives(smtp, caught.value.failure, policy=ANY, usual=[]) == []
 
 
 def test_a_server_that_asks_for_encryption_gets_starttls_first(

@@ -216,6 +216,23 @@ def test_an_address_that_the_server_can_not_carry(scripted_smtp: Scripted) -> No
     assert explained(smtp(scripted_smtp().port), to="josé@example.org").code == "address-needs-smtputf8"
 
 
+OFFERS = {
+    "aiosmtpd": "SIZE 33554432\n8BITMIME\nSMTPUTF8\nHELP",
+    "postfix": "PIPELINING\nSIZE 10240000\nVRFY\nETRN\nENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING",
+    "exchange": "SIZE 37748736\nPIPELINING\nDSN\nENHANCEDSTATUSCODES\nX-ANONYMOUSTLS\n8BITMIME\nBINARYMIME\nXRDST",
+    "exim": "SIZE 52428800\nLIMITS MAILMAX=1000 RCPTMAX=50000\n8BITMIME\nPIPELINING\nPIPECONNECT\nHELP",
+    "gmail": "SIZE 35882577\n8BITMIME\nENHANCEDSTATUSCODES\nPIPELINING\nCHUNKING\nSMTPUTF8",
+}
+
+
+@pytest.mark.parametrize("offers", OFFERS.values(), ids=OFFERS)
+def test_what_a_server_offers_is_not_taken_for_the_cause(offers: str, scripted_smtp: Scripted) -> None:
+    server = scripted_smtp(keywords=offers.split("\n"))
+    assert explained(smtp(server.port, security="starttls")).code == "starttls-not-offered"
+    login = smtp(server.port, username="ana", password=SecretStr("hunter2-secret"))
+    assert explained(login).code == "login-not-offered"
+
+
 @pytest.mark.parametrize(
     ("keywords", "rule"), [([], "login-not-offered"), (["AUTH XOAUTH2 GSSAPI"], "login-method-not-shared")]
 )
