@@ -29,6 +29,30 @@
     });
   }
 
+  // A server that does not answer leaves the page as it was: say so where everybody looks, until it answers again. The
+  // OmniBar asks every few seconds, so both are noticed without a click.
+  const say = (text, byItself) => {
+    const notice = document.getElementById("unanswered");
+    if (notice.textContent !== text) notice.textContent = text;
+    notice.togglePopover(text !== ""); // a popover lies above an open dialog
+    notice.dataset.byItself = byItself;
+  };
+  const isByItself = (event) => "X-Background" in event.detail.requestConfig.headers;
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, () => say("The Admin App does not answer. This page may be out of date, and nothing you change is stored until it answers again.", true));
+  }
+  document.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.xhr.status < 500 || isByItself(event)) return;
+    say("The Admin App failed at this. Its log says why; try again, and download the support bundle if it happens again.", false);
+  });
+  document.addEventListener("htmx:afterOnLoad", (event) => {
+    const notice = document.getElementById("unanswered");
+    const ends = notice.dataset.byItself === "true" || !isByItself(event);
+    if (!notice.textContent || !ends || event.detail.xhr.status >= 500) return;
+    say("", true);
+    htmx.trigger(document.body, "answers-again"); // what was asked in vain meanwhile is asked anew
+  });
+
   // Copies the text of another element; without a secure context the old way still works.
   const copy = async (text) => {
     if (navigator.clipboard) return navigator.clipboard.writeText(text);

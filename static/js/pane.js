@@ -76,6 +76,7 @@
   };
   document.body.addEventListener("htmx:sendError", unanswered);
   document.body.addEventListener("htmx:responseError", unanswered);
+  document.body.addEventListener("answers-again", () => { if (typedSince.size) htmx.trigger(form, "change"); });
 
   // A test that ended changes the badge in its service's header.
   document.body.addEventListener("test-ended", () => htmx.trigger(form, "change"));

@@ -57,6 +57,48 @@ def test_the_keyboard_reaches_the_content_and_the_menus(admin_page: Page) -> Non
     expect(admin_page.get_by_role("link", name="Email", exact=True)).to_be_focused()
 
 
+def test_a_server_that_does_not_answer_is_named_until_it_answers(admin_page: Page) -> None:
+    admin_page.goto("/status/")
+    said = admin_page.get_by_text("The Admin App does not answer.")
+    refresh = "document.body.dispatchEvent(new Event('omnibar:refresh'))"
+    admin_page.route("**/omnibar/", lambda route: route.abort())
+    admin_page.evaluate(refresh)
+    expect(said).to_be_visible()
+    expect(said).to_be_in_viewport()
+    admin_page.unroute("**/omnibar/")
+    admin_page.evaluate(refresh)
+    expect(said).to_be_hidden()
+
+
+def test_what_was_typed_while_the_server_was_away_is_stored_once_it_answers(admin_page: Page, admin_user: User) -> None:
+    admin_page.goto("/configuration/email/")
+    admin_page.route("**/configuration/email/draft/", lambda route: route.abort())
+    admin_page.get_by_label("Sender name").fill("Acme")
+    admin_page.keyboard.press("Tab")
+    expect(admin_page.get_by_text("The Admin App does not answer.")).to_be_visible()
+    admin_page.unroute("**/configuration/email/draft/")
+    with admin_page.expect_response("**/configuration/email/draft/"):
+        admin_page.evaluate("document.body.dispatchEvent(new Event('omnibar:refresh'))")
+    expect(admin_page.get_by_text("1 unsaved change, kept for you")).to_be_visible()
+    assert FormDraft.objects.get(user=admin_user).changed == ["general.sender_name"]
+
+
+def test_a_failure_of_what_was_asked_for_is_said_and_outlasts_the_omnibar(admin_page: Page) -> None:
+    admin_page.goto("/configuration/email/")
+    said = admin_page.get_by_text("The Admin App failed at this.")
+    admin_page.route("**/draft/**", lambda route: route.fulfill(status=500, body="broken"))
+    admin_page.get_by_label("Sender name").fill("Acme")
+    admin_page.keyboard.press("Tab")
+    expect(said).to_be_visible()
+    with admin_page.expect_response("**/omnibar/"):
+        admin_page.evaluate("document.body.dispatchEvent(new Event('omnibar:refresh'))")
+    expect(said).to_be_visible()
+    admin_page.unroute("**/draft/**")
+    admin_page.get_by_label("Sender name").fill("Acme again")
+    admin_page.keyboard.press("Tab")
+    expect(said).to_be_hidden()
+
+
 def test_the_omnibar_refreshes_in_place_however_often_it_is_asked_to(admin_page: Page, admin_user: User) -> None:
     admin_page.goto("/status/")
     refresh = "document.body.dispatchEvent(new Event('omnibar:refresh'))"
