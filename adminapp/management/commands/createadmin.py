@@ -1,6 +1,7 @@
 """`manage.py createadmin --email E`: makes an administrator; the password is read from standard input."""
 
 import getpass
+import json
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -17,6 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--email", required=True, help="the address that logs in")
+        parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
 
     def handle(self, *args: Any, **options: Any) -> None:
         password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
@@ -27,4 +29,5 @@ class Command(BaseCommand):
             raise CommandError(" ".join(problem.messages)) from None
         except setup.AlreadyClaimed:
             raise CommandError("Another registration was first. Run the command again.") from None
-        self.stdout.write(f"{user.get_username()} can log in now.")
+        name = user.get_username()
+        self.stdout.write(json.dumps({"email": name}) if options["json"] else f"{name} can log in now.")

@@ -1,5 +1,6 @@
 """`manage.py setup_token`: a new link for the first run, when the one printed at the start is lost or too old."""
 
+import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -17,6 +18,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--reset", action="store_true", help="forget that an administrator was registered; accounts stay"
         )
+        parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["reset"]:
@@ -27,7 +29,11 @@ class Command(BaseCommand):
             raise CommandError(
                 "An administrator is registered. Add another with “manage.py createadmin”, or repeat this with --reset."
             ) from None
-        self.stdout.write(f"http://localhost:{settings.HTTP_PORT}/setup/?token={token}")
-        self.stdout.write(f"{settings.PUBLIC_BASE_URL}/setup/?token={token}")
+        bases = (f"http://localhost:{settings.HTTP_PORT}", settings.PUBLIC_BASE_URL)
+        links = [f"{base}/setup/?token={token}" for base in bases]
+        if options["json"]:
+            self.stdout.write(json.dumps({"token": token, "links": links}))
+            return
+        self.stdout.write("\n".join(links))
         if options["reset"]:
             self.stdout.write("Restart the program, so that it shows the setup page again.")

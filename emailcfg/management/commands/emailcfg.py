@@ -185,7 +185,7 @@ class Command(BaseCommand):
     def _export(self, options: dict[str, Any]) -> tuple[str, Any]:
         number = options["number"] if options["number"] is not None else activation.current().revision_id
         if number is None:
-            raise CommandError("No revision is active. Name the one to export.")
+            raise revisions.RevisionGone("No revision is active. Name the one to export.")
         config = revisions.read(revisions.get(number)).config
         passphrase = _passphrase(options)
         ring = secrets.key_ring() if passphrase else None

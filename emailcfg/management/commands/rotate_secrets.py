@@ -1,8 +1,10 @@
 """`manage.py rotate_secrets`: re-encrypts every stored secret under the newest key."""
 
+import json
 import os
 import tempfile
 from argparse import ArgumentParser
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--new-key", action="store_true", help="first put a new key in front of the key ring")
+        parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -38,12 +41,15 @@ class Command(BaseCommand):
             unreadable=counts.unreadable,
         )
         self.stdout.write(
-            f"{counts.rotated} re-encrypted, {counts.current} under the newest key already, "
+            json.dumps(asdict(counts))
+            if options["json"]
+            else f"{counts.rotated} re-encrypted, {counts.current} under the newest key already, "
             f"{counts.unreadable} that no key opens."
         )
         if counts.unreadable:
             raise CommandError("Keep all keys, and enter the secrets that no key opens again.")
-        self.stdout.write("Older keys are still needed for backups that were made before.")
+        if not options["json"]:
+            self.stdout.write("Older keys are still needed for backups that were made before.")
 
 
 def _put_in_front(path: Path, key: bytes) -> None:

@@ -24,6 +24,8 @@ class Command(BaseCommand):
         try:
             test = healthcheck.run(Actor(name="command line"))
         except (NothingToCheck, TooManyTests) as error:
+            if options["json"]:
+                self.stdout.write(json.dumps({"error": {"code": "not_checked", "detail": str(error)}}))
             raise CommandError(str(error)) from None
         self.stdout.write(json.dumps(as_json(test), indent=2) if options["json"] else transcript.text(test))
         if test.state != TestSend.State.PASSED:

@@ -24,20 +24,26 @@ class Command(BaseCommand):
             "--scope", action="append", required=True, choices=auth.SCOPES, help="what it may do; give it several times"
         )
         show = verbs.add_parser("list", help="the tokens, without their text")
-        show.add_argument("--json", action="store_true", help="one JSON document")
         revoke = verbs.add_parser("revoke", help="end a token for good")
         revoke.add_argument("--name", required=True)
+        for verb in (create, show, revoke):
+            verb.add_argument("--json", action="store_true", help="one JSON document instead of text")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             if options["verb"] == "create":
-                self.stdout.write(auth.create(name=options["name"], scopes=options["scope"], actor=_ACTOR))
+                text = auth.create(name=options["name"], scopes=options["scope"], actor=_ACTOR)
+                made = {"name": options["name"].strip(), "scopes": sorted(set(options["scope"])), "token": text}
+                self.stdout.write(json.dumps(made) if options["json"] else text)
             elif options["verb"] == "revoke":
-                auth.revoke(options["name"], actor=_ACTOR)
-                self.stdout.write(f"The token {options['name']} is revoked.")
+                token = auth.revoke(options["name"], actor=_ACTOR)
+                ended = json.dumps({"name": token.name, "revoked_at": token.revoked_at}, default=str)
+                self.stdout.write(ended if options["json"] else f"The token {token.name} is revoked.")
             else:
                 self._list(as_json=options["json"])
         except auth.TokenRefused as error:
+            if options["json"]:
+                self.stdout.write(json.dumps({"error": {"code": "token_refused", "detail": str(error)}}))
             raise CommandError(str(error)) from None
 
     def _list(self, *, as_json: bool) -> None:
