@@ -20,19 +20,22 @@ class KeyProblem(Exception):
     """A key file that is missing, unreadable or unfit. The message is a sentence that says what to do."""
 
 
-def secret_key(path: Path) -> str:
-    """Django's SECRET_KEY from its file, made on first use. At least 50 characters."""
+def secret_keys(path: Path) -> tuple[str, ...]:
+    """Django's SECRET_KEY from the first line of its file, which is made on first use, and from further lines the ones
+    before it, under which sessions still hold. At least 50 characters each."""
     if not path.exists():
         with locked(path.parent):
             if not path.exists():
                 write_private(path, secrets.token_urlsafe(64))
     try:
-        text = path.read_text(encoding="ascii").strip()
+        lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
         raise KeyProblem(f"SECRET_KEY_FILE {path} can't be read: {problem}.") from None
-    if len(text) < 50:
-        raise KeyProblem(f"SECRET_KEY_FILE {path} holds {len(text)} characters; it needs at least 50.")
-    return text
+    found = tuple(line.strip() for line in lines if line.strip())
+    shortest = min(map(len, found), default=0)
+    if shortest < 50:
+        raise KeyProblem(f"SECRET_KEY_FILE {path} holds a key of {shortest} characters; each needs at least 50.")
+    return found
 
 
 def make_encryption_keys(*, ring: tuple[Path, ...], fingerprint: Path, ciphertext_exists: bool) -> bool:

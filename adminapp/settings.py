@@ -17,7 +17,7 @@ try:
     ENVIRONMENT = environment.read(os.environ)
     DATA_DIR = ENVIRONMENT.data_dir
     DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    SECRET_KEY = keys.secret_key(ENVIRONMENT.secret_key_file)
+    SECRET_KEY, *SECRET_KEY_FALLBACKS = keys.secret_keys(ENVIRONMENT.secret_key_file)
 except (environment.Refused, keys.KeyProblem) as problem:
     raise SystemExit(f"Admin App can't start: {problem}") from None
 except OSError as problem:

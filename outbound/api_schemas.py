@@ -80,6 +80,7 @@ class MessageIn(_Strict):
     subject: str = Field("", max_length=998)
     text: str | None = Field(None, max_length=5_000_000)
     html: str | None = Field(None, max_length=5_000_000)
+    reply_to: list[AddressIn] = Field([], max_length=10)
     reply_to_token: str = Field("", max_length=64)
     list_unsubscribe_url: str = Field("", max_length=900)
     headers: dict[str, str] = Field({}, max_length=50)
@@ -101,6 +102,7 @@ class MessageIn(_Strict):
                 subject=self.subject,
                 text=self.text,
                 html=self.html,
+                reply_to=tuple([Recipient(one.email, one.name) for one in self.reply_to]),
                 reply_to_token=self.reply_to_token,
                 list_unsubscribe_url=self.list_unsubscribe_url,
                 headers=tuple(self.headers.items()),

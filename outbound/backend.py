@@ -4,13 +4,15 @@
     OUTBOUND_URL = "https://mail.internal:8443"
     OUTBOUND_TOKEN = "aat_..."
 
-It needs this file and client.py. The service decides the sender: `from_email` is not used. A mail is queued durably
+It needs this file and client.py. The service decides the sender: `from_email` is not used, and of the headers it takes
+`X-...`, those of threads and lists, and an https List-Unsubscribe; another one is refused. A mail is queued durably
 when `send_messages` returns; how its delivery went stands in the service's log."""
 
 import base64
 import email.message
 import email.policy
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from email.utils import parseaddr
 from typing import Any
 
@@ -20,6 +22,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 
 from outbound.client import Client, ServiceError, ServiceUnavailable
 
+_UNSUBSCRIBE = frozenset(("list-unsubscribe", "list-unsubscribe-post"))
 _OWN_HEADERS = frozenset(("from", "to", "cc", "bcc", "subject", "date", "message-id", "reply-to", "sender"))
 
 
@@ -63,14 +66,19 @@ class EmailBackend(BaseEmailBackend):
 
 def as_request(message: EmailMessage) -> dict[str, Any]:
     """The mail in the form of the API's POST /messages."""
+    unsubscribe_url = _unsubscribe_url(message.extra_headers)
     request: dict[str, Any] = {
         "to": [_recipient(one) for one in message.to],
         "cc": [_recipient(one) for one in message.cc],
         "bcc": [_recipient(one) for one in message.bcc],
+        "list_unsubscribe_url": unsubscribe_url,
+        "reply_to": [_recipient(one) for one in message.reply_to],
         "subject": " ".join(str(message.subject).split()),
         "attachments": [_attachment(one) for one in message.attachments],
         "headers": {
-            name: str(value) for name, value in message.extra_headers.items() if name.lower() not in _OWN_HEADERS
+            name: str(value)
+            for name, value in message.extra_headers.items()
+            if name.lower() not in _OWN_HEADERS and not (name.lower() in _UNSUBSCRIBE and unsubscribe_url)
         },
     }
     request["html" if message.content_subtype == "html" else "text"] = str(message.body)
@@ -79,6 +87,13 @@ def as_request(message: EmailMessage) -> dict[str, Any]:
             if mimetype == "text/html":
                 request["html"] = str(content)
     return request
+
+
+def _unsubscribe_url(headers: Mapping[str, Any]) -> str:
+    """The https URL of a List-Unsubscribe header (RFC 2369), or ""; the service adds List-Unsubscribe-Post itself."""
+    written = next((str(value) for name, value in headers.items() if name.lower() == "list-unsubscribe"), "")
+    found = re.search(r"<(https://[^<>\s]+)>", written)
+    return found.group(1) if found else ""
 
 
 def _recipient(written: str) -> dict[str, str]:

@@ -49,7 +49,7 @@ def mailboxes(path: str, group: tuple[Recipient, ...], wrong: dict[str, str]) ->
 
 def check_count(request: Request, wrong: dict[str, str]) -> None:
     """Files a request without recipients, or with too many."""
-    if not request.to:
+    if not (request.to or request.cc or request.bcc):
         wrong["to"] = "Name at least one recipient."
     elif len(request.to) + len(request.cc) + len(request.bcc) > MAX_RECIPIENTS:
         wrong["to"] = f"One mail has at most {MAX_RECIPIENTS} recipients. Send several."

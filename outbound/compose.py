@@ -29,7 +29,7 @@ from outbound.rendering import render
 from outbound.requests import BadRequest, Recipient, Request
 
 _TOKEN = re.compile(r"[A-Za-z0-9_+=-]+(?:\.[A-Za-z0-9_+=-]+)*")
-_RAW_ONLY = ("subject", "text", "html", "headers", "list_unsubscribe_url")
+_RAW_ONLY = ("subject", "text", "html", "headers", "list_unsubscribe_url", "reply_to")
 
 
 class UnusableSender(ValueError):
@@ -89,7 +89,7 @@ def compose(request: Request, general: General, *, now: datetime | None = None) 
     cc = mailboxes("cc", request.cc, wrong) if request.cc else ()
     bcc = mailboxes("bcc", request.bcc, wrong) if request.bcc else ()
     words = _raw(request, wrong) if kind.name == "raw" else _written(request, kind, sender, general, wrong)
-    reply_to = _reply_to(request.reply_to_token, sender, wrong)
+    reply_to = _reply_to(request, sender, wrong)
     extra = extra_headers(request.headers, wrong) if request.headers else ()
     files = attachments(request.attachments, wrong) if request.attachments else ()
     if wrong:
@@ -161,12 +161,19 @@ def _date(second: int) -> str:
     return format_datetime(datetime.fromtimestamp(second, UTC))
 
 
-def _reply_to(token: str, sender: _Sender, wrong: dict[str, str]) -> str:
+def _reply_to(request: Request, sender: _Sender, wrong: dict[str, str]) -> tuple[mime.Mailbox, ...]:
+    token = request.reply_to_token
     if token and (len(token) > 64 or not _TOKEN.fullmatch(token)):
         wrong["reply_to_token"] = "Use at most 64 letters, digits and the signs . _ + = - here."  # noqa: S105
-    if token and sender.reply_to_domain:
-        return f"{token}@{sender.reply_to_domain}"
-    return sender.reply_to_email
+    if token and request.reply_to:
+        wrong["reply_to"] = "Give a token or addresses for replies, not both."
+    if request.reply_to:
+        boxes = mailboxes("reply_to", request.reply_to, wrong)
+        if not all(box.address.isascii() for box in boxes):
+            wrong["reply_to"] = "An address for replies needs plain ASCII characters before the @."
+        return boxes
+    address = f"{token}@{sender.reply_to_domain}" if token and sender.reply_to_domain else sender.reply_to_email
+    return (mime.Mailbox("", address),) if address else ()
 
 
 def _raw(request: Request, wrong: dict[str, str]) -> _Words:

@@ -51,7 +51,7 @@ class Letter:
     html: str | None
     boundary: str
     cc: tuple[Mailbox, ...] = ()
-    reply_to: str = ""
+    reply_to: tuple[Mailbox, ...] = ()
     unsubscribe_url: str = ""
     automatic: bool = False
     extra: tuple[tuple[str, str], ...] = ()
@@ -72,13 +72,13 @@ def fields(letter: Letter) -> list[tuple[str, str]]:
     """The header fields of a letter but those of MIME, encoded."""
     found = [
         ("From", mailbox(letter.sender.name, letter.sender.address)),
-        ("To", ",\r\n ".join([mailbox(to.name, to.address) for to in letter.to])),
+        ("To", _mailboxes(letter.to) or "undisclosed-recipients:;"),  # RFC 5322, 3.4: when all are in Bcc or Cc
     ]
     if letter.cc:
-        found.append(("Cc", ",\r\n ".join([mailbox(cc.name, cc.address) for cc in letter.cc])))
+        found.append(("Cc", _mailboxes(letter.cc)))
     found += [("Subject", unstructured(letter.subject)), ("Date", letter.date), ("Message-ID", letter.message_id)]
     if letter.reply_to:
-        found.append(("Reply-To", letter.reply_to))
+        found.append(("Reply-To", _mailboxes(letter.reply_to)))
     if letter.unsubscribe_url:  # RFC 8058: both fields, or a mail program can't unsubscribe with one click
         found.append(("List-Unsubscribe", f"<{letter.unsubscribe_url}>"))
         found.append(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
@@ -87,6 +87,10 @@ def fields(letter: Letter) -> list[tuple[str, str]]:
     found += [(name, structured(name, value)) for name, value in letter.extra]
     found.append(("MIME-Version", "1.0"))
     return found
+
+
+def _mailboxes(boxes: tuple[Mailbox, ...]) -> str:
+    return ",\r\n ".join([mailbox(box.name, box.address) for box in boxes])
 
 
 def lean(letter: Letter) -> bytes:

@@ -45,9 +45,10 @@ class Recipient:
 class Request:
     """One mail. Every kind but `raw` takes `context`; `raw` takes `subject` and at least one of `text` and `html`.
 
-    `bcc` receives and stands in no header. `reply_to_token` makes replies go to `<token>@<reply-to domain>` where
-    that domain is configured. `list_unsubscribe_url` is for raw mail; a kind takes it from its context.
-    `headers` adds fields to raw mail: `X-...` and the names in `checks.EXTRA_HEADERS`."""
+    `bcc` receives and stands in no header. `reply_to` is for raw mail and replaces what is configured; `reply_to_token`
+    makes replies go to `<token>@<reply-to domain>` where that domain is configured. `list_unsubscribe_url` is for raw
+    mail; a kind takes it from its context. `headers` adds fields to raw mail: `X-...` and the names in
+    `checks.EXTRA_HEADERS`."""
 
     kind: str
     to: tuple[Recipient, ...]
@@ -57,6 +58,7 @@ class Request:
     html: str | None = None
     cc: tuple[Recipient, ...] = ()
     bcc: tuple[Recipient, ...] = ()
+    reply_to: tuple[Recipient, ...] = ()
     reply_to_token: str = ""
     list_unsubscribe_url: str = ""
     headers: tuple[tuple[str, str], ...] = ()

@@ -64,15 +64,25 @@ def test_no_key_is_made_while_secrets_exist(tmp_path: Path) -> None:
 
 def test_of_processes_that_start_together_one_makes_the_secret_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(keys.secret_key, [tmp_path / "secret.key"] * 8))
+        found = set(pool.map(keys.secret_keys, [tmp_path / "secret.key"] * 8))
     assert len(found) == 1
-    assert len(found.pop()) >= 50
+    assert len(found.pop()[0]) >= 50
 
 
 def test_a_short_secret_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret.key").write_text("x" * 49)
     with pytest.raises(keys.KeyProblem, match="at least 50"):
-        keys.secret_key(tmp_path / "secret.key")
+        keys.secret_keys(tmp_path / "secret.key")
+
+
+def test_the_keys_before_the_newest_stand_below_it(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    before = keys.secret_keys(path)[0]
+    path.write_text("n" * 50 + "\n" + before + "\n")
+    assert keys.secret_keys(path) == ("n" * 50, before)
+    path.write_text("n" * 50 + "\nshort\n")
+    with pytest.raises(keys.KeyProblem, match="at least 50"):
+        keys.secret_keys(path)
 
 
 def names_in(path: Path) -> list[str]:

@@ -124,17 +124,26 @@ def test_a_django_program_sends_by_one_setting(live_server: LiveServer, token: s
     rich.attach("notes.txt", "some text", "text/plain")
     plain = EmailMessage("Plain", "Text.", None, ["dave@example.com"], headers={"X-Campaign": "spring"})
     nobody = EmailMessage("Nobody", "Text.", None, [])
-    assert connection.send_messages([rich, plain, nobody]) == 2
+    hidden = EmailMessage("Hidden", "Text.", None, bcc=["erin@example.com"], reply_to=["Help <help@example.com>"])
+    hidden.extra_headers = {
+        "List-Unsubscribe": "<mailto:u@example.com>, <https://example.com/u/1>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    assert connection.send_messages([rich, plain, nobody, hidden]) == 3
     assert sorted(Recipient.objects.values_list("address", flat=True)) == [
         "bob@example.com",
         "carol@example.com",
         "dave@example.com",
+        "erin@example.com",
     ]
     contents = [bytes(body.content) for body in MessageBody.objects.order_by("pk")]
     for expected in (b"Bob Ross <bob@example.com>", b"text/html", b"notes.txt", b"From: Acme <no-reply@acme.example>"):
         assert expected in contents[0]
     assert b"carol@example.com" not in contents[0]
     assert b"X-Campaign: spring" in contents[1]
+    assert b"erin@" not in contents[2]
+    for expected in (b"Reply-To: Help <help@example.com>", b"List-Unsubscribe: <https://example.com/u/1>"):
+        assert expected in contents[2]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -70,6 +70,24 @@ def test_replies_go_to_the_token_or_the_reply_address_or_nowhere_special(
     assert parsed(compose(raw(reply_to_token=token), general).content)["Reply-To"] == expected
 
 
+def test_a_raw_mail_may_say_itself_where_replies_go() -> None:
+    mail = parsed(compose(raw(reply_to=(ANA, Recipient("help@acme.example", "Hélène"))), GENERAL).content)
+    found = [(one.display_name, one.addr_spec) for one in mail["Reply-To"].addresses]
+    assert found == [(ANA.name, ANA.email), ("Hélène", "help@acme.example")]
+    assert set(refused(raw(reply_to=(ANA,), reply_to_token="t0ken"))) == {"reply_to"}
+    assert set(refused(raw(reply_to=(Recipient("é@acme.example"),)))) == {"reply_to"}
+    assert set(refused(raw(reply_to=(Recipient("a@acme.example", "a\nBcc: x"),)))) == {"reply_to.0.name"}
+
+
+def test_a_mail_for_hidden_recipients_alone_names_none() -> None:
+    composed = compose(raw(to=(), bcc=(ANA,)), GENERAL)
+    assert composed.recipients == (ANA.email,)
+    mail = parsed(composed.content)
+    assert mail["To"] == "undisclosed-recipients:;"
+    assert not mail["To"].addresses
+    assert not mail.defects
+
+
 @pytest.mark.parametrize("token", ["a b", "a@b", "a\r\nBcc: x", ".a", "a..b", "é", "<a>", "a" * 65, "=?utf-8?q?a?="])
 def test_a_reply_token_that_is_no_local_part_is_refused(token: str) -> None:
     assert set(refused(raw(reply_to_token=token))) == {"reply_to_token"}

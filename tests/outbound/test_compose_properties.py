@@ -72,7 +72,7 @@ letters = st.builds(
     text=clean_body,
     html=st.one_of(st.none(), clean_body),
     boundary=st.just("=_0f0e0d0c0b0a09080706"),
-    reply_to=st.one_of(st.just(""), address),
+    reply_to=st.lists(st.builds(Mailbox, clean_line, address), max_size=2).map(tuple),
     unsubscribe_url=st.sampled_from(["", "https://app.example/u/1", "https://app.example/" + "u" * 800]),
     automatic=st.booleans(),
 )
