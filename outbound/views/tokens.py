@@ -1,5 +1,6 @@
 """Tokens: with which programs use the API. Listing, making and revoking them."""
 
+from allauth.account.decorators import reauthentication_required
 from django.contrib import messages as notes
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -31,8 +32,10 @@ def _page(request: HttpRequest, *, status: int = 200, **extra: object) -> HttpRe
 
 
 @require_POST
+@reauthentication_required  # type: ignore[untyped-decorator]  # allauth has no types
 def create(request: HttpRequest) -> HttpResponse:
-    """Makes a token and shows it: this once, in the answer itself, which nothing stores."""
+    """Makes a token and shows it: this once, in the answer itself, which nothing stores. Asks for the password first,
+    so that an unattended browser gives no lasting access away."""
     name, scopes = request.POST.get("name", ""), request.POST.getlist("scope")
     try:
         made = auth.create(name=name, scopes=scopes, actor=actor_of(request))

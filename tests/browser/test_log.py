@@ -12,6 +12,7 @@ from emailcfg.models import ActiveConfig
 from outbound import queue
 from outbound.models import Message
 from outbound.requests import Recipient, Request
+from tests.conftest import PASSWORD
 from tests.outbound.log_making import (
     ACCEPTED,
     UNKNOWN_MAILBOX,
@@ -100,6 +101,8 @@ def test_a_token_is_made_and_revoked(admin_page: Page, active: ActiveConfig) -> 
     page.goto("/support/tokens/")
     page.get_by_label("Name").fill("shop")
     page.get_by_role("button", name="Create the token").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
     assert page.get_by_label("The token", exact=True).input_value().startswith("aat_")
     page.locator("summary", has_text="Revoke").click()
     page.get_by_role("button", name="Revoke shop").click()

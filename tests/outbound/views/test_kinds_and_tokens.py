@@ -7,6 +7,7 @@ from emailcfg.models import AuditEvent
 from outbound import auth
 from outbound.kinds import KINDS
 from outbound.models import ApiToken
+from tests.conftest import PASSWORD
 from tests.outbound.making import ANA, a_config, activate
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +35,27 @@ def test_an_unknown_kind_is_not_found(admin_client: Client) -> None:
     assert admin_client.get("/messages/kinds/nonsense/mail/").status_code == 404
 
 
-def test_a_token_is_shown_once_and_works(admin_client: Client) -> None:
+@pytest.fixture
+def proven_client(admin_client: Client) -> Client:
+    """An administrator who has just entered the password again."""
+    admin_client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    return admin_client
+
+
+def test_a_token_needs_the_password_again_and_then_what_was_asked_for_goes_on(admin_client: Client) -> None:
+    asked = admin_client.post("/support/tokens/create/", {"name": "shop", "scope": ["messages:send"]})
+    assert asked.status_code == 302
+    assert not ApiToken.objects.exists()
+    wrong = admin_client.post(asked["Location"], {"password": "wrong", "next": "/support/tokens/create/"})
+    assert wrong.status_code == 200
+    assert not ApiToken.objects.exists()
+    done = admin_client.post(asked["Location"], {"password": PASSWORD, "next": "/support/tokens/create/"})
+    assert 'value="aat_' in done.content.decode()
+    assert ApiToken.objects.get().name == "shop"
+
+
+def test_a_token_is_shown_once_and_works(proven_client: Client) -> None:
+    admin_client = proven_client
     answer = admin_client.post("/support/tokens/create/", {"name": "shop", "scope": ["messages:send"]})
     text = answer.content.decode().split('value="aat_')[1].split('"')[0]
     assert auth.find("aat_" + text) == ApiToken.objects.get(name="shop")
@@ -46,16 +67,16 @@ def test_a_token_is_shown_once_and_works(admin_client: Client) -> None:
 @pytest.mark.parametrize(
     "posted", [{"name": "", "scope": ["messages:send"]}, {"name": "shop"}, {"name": "shop", "scope": ["all"]}]
 )
-def test_a_token_that_can_not_be_made_is_refused_with_what_was_typed(admin_client: Client, posted: dict) -> None:
-    answer = admin_client.post("/support/tokens/create/", posted)
+def test_a_token_that_can_not_be_made_is_refused_with_what_was_typed(proven_client: Client, posted: dict) -> None:
+    answer = proven_client.post("/support/tokens/create/", posted)
     assert answer.status_code == 400
     assert 'role="alert"' in answer.content.decode()
     assert not ApiToken.objects.exists()
 
 
-def test_pressing_create_twice_makes_one_token(admin_client: Client) -> None:
+def test_pressing_create_twice_makes_one_token(proven_client: Client) -> None:
     for _ in range(2):
-        answer = admin_client.post("/support/tokens/create/", {"name": "shop", "scope": ["messages:send"]})
+        answer = proven_client.post("/support/tokens/create/", {"name": "shop", "scope": ["messages:send"]})
     assert "already a token named shop" in answer.content.decode()
     assert ApiToken.objects.count() == 1
 
