@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -20,7 +21,21 @@ from outbound.auth import TokenAuth
 
 log = logging.getLogger(__name__)
 
-api = NinjaAPI(
+
+class _Api(NinjaAPI):
+    def get_openapi_schema(self, **options: Any) -> Any:
+        """Ninja describes every answer as application/json; a refusal is a problem document."""
+        document = super().get_openapi_schema(**options)
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for status, answer in operation["responses"].items():
+                    if int(status) >= 400:
+                        answer["description"] = HTTPStatus(int(status)).phrase
+                        answer["content"] = {CONTENT_TYPE: answer["content"].pop("application/json")}
+        return document
+
+
+api = _Api(
     title="Admin App",
     version="1",
     description="Configures outbound email and sends it. Errors are RFC 9457 problem documents with a stable `code`.",

@@ -17,9 +17,8 @@ from emailcfg.api_schemas import (
     ActiveOut,
     ConfirmIn,
     DiffOut,
-    PageOut,
-    ProblemOut,
     RevisionDetailOut,
+    RevisionPageOut,
     RollbackIn,
     SavedOut,
     SaveIn,
@@ -28,7 +27,7 @@ from emailcfg.documents import DocumentRefused
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.history import Listed
 from emailcfg.models import ActiveConfig, AuditEvent, ConfigRevision
-from emailcfg.problems import Problem, require_scope
+from emailcfg.problems import Problem, answers, require_scope
 from emailcfg.revisions import RevisionError, RevisionGone, RevisionUnreadable
 from emailcfg.schema import EmailConfig
 from emailcfg.schema_migrations import NewerSchema
@@ -36,9 +35,8 @@ from emailcfg.schema_migrations import NewerSchema
 router = Router(tags=["configuration"])
 
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
-_READ = {(400, 401, 403): ProblemOut}
-_FIND = {(400, 401, 403, 404, 410): ProblemOut}
-_ACT = {(400, 401, 403, 404, 409, 410, 503): ProblemOut}
+_FIND = answers(404, 410)
+_ACT = answers(404, 409, 410)
 
 
 class _Token(Protocol):
@@ -128,7 +126,7 @@ def _active(active: ActiveConfig) -> dict[str, Any]:
     }
 
 
-@router.get("/config/active", response={200: ActiveOut, (401, 403): ProblemOut}, summary="What runs now")
+@router.get("/config/active", response={200: ActiveOut, **answers()}, summary="What runs now")
 def read_active(request: HttpRequest) -> dict[str, Any]:
     """Before the first activation `revision` and `config` are null and the generation is 0."""
     _authorised(request, "config:read")
@@ -142,7 +140,7 @@ class PageIn(Schema):
     limit: int = Field(50, ge=1, le=500)
 
 
-@router.get("/config/revisions", response={200: PageOut, **_READ}, summary="The history, newest first")
+@router.get("/config/revisions", response={200: RevisionPageOut, **answers()}, summary="The history, newest first")
 def list_revisions(request: HttpRequest, page: Query[PageIn]) -> dict[str, Any]:
     _authorised(request, "config:read")
     found = history.page(activation.current(), before=page.cursor, size=page.limit)
@@ -162,7 +160,7 @@ def read_revision(request: HttpRequest, number: Number) -> dict[str, Any]:
     return {**_row(listed), "config": config, "problems": activation.problems(revision)}
 
 
-@router.get("/config/revisions/{a}/diff/{b}", response={200: DiffOut, **_FIND, 409: ProblemOut}, summary="Compare two")
+@router.get("/config/revisions/{a}/diff/{b}", response={200: DiffOut, **_ACT}, summary="Compare two")
 def read_diff(request: HttpRequest, a: Number, b: Number) -> dict[str, Any]:
     """An empty list of changes means that nothing differs. Of a secret only that it changed."""
     _authorised(request, "config:read")
@@ -174,7 +172,7 @@ def read_diff(request: HttpRequest, a: Number, b: Number) -> dict[str, Any]:
     return {"a": a, "b": b, "changes": changes}
 
 
-_SAVED = {201: SavedOut, (400, 401, 403, 404, 409, 503): ProblemOut}
+_SAVED = {201: SavedOut, **answers(404, 409)}
 
 
 @router.post("/config/revisions", response=_SAVED, summary="Save a revision")
@@ -258,7 +256,7 @@ def _done(done: Activated, looked: preflight.Preflight | None) -> dict[str, Any]
     return {name: shown[name] for name in names} | {"changed": done.changed, "warnings": warnings}
 
 
-@router.delete("/config/revisions/{number}", response={204: None, **_FIND, 409: ProblemOut}, summary="Delete a draft")
+@router.delete("/config/revisions/{number}", response={204: None, **_ACT}, summary="Delete a draft")
 def delete(request: HttpRequest, number: Number) -> Status[None]:
     """Only a revision that was never active; its number is not used again."""
     actor = _authorised(request, "config:write")

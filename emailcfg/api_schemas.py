@@ -28,19 +28,6 @@ Generation = Annotated[
 ]
 
 
-class ProblemOut(Schema):
-    """An RFC 9457 problem document. `code` is stable; `errors` names the fields at fault."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    errors: list[dict[str, str]] = []
-
-
 class _Strict(Schema):
     model_config = ConfigDict(extra="forbid")
 
@@ -136,7 +123,7 @@ class ActiveOut(Schema):
     confirm: PendingOut | None
 
 
-class TestOut(Schema):
+class LastTestOut(Schema):
     """The last finished real test of exactly this content."""
 
     __test__ = False  # not a test case, whatever pytest thinks of the name
@@ -157,7 +144,7 @@ class RevisionOut(Schema):
     schema_version: int
     content_hash: str
     state: str
-    test: TestOut | None
+    test: LastTestOut | None
 
 
 class RevisionDetailOut(RevisionOut):
@@ -165,7 +152,7 @@ class RevisionDetailOut(RevisionOut):
     problems: list[str]
 
 
-class PageOut(Schema):
+class RevisionPageOut(Schema):
     """One page, newest first. Give `next_cursor` as `cursor` for the next; null at the end."""
 
     revisions: list[RevisionOut]

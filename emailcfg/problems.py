@@ -8,6 +8,9 @@ from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
 CONTENT_TYPE = "application/problem+json"
 
 
@@ -45,6 +48,38 @@ class Problem(Exception):
         if self.errors:
             body["errors"] = [{"field": field, "detail": sentence} for field, sentence in self.errors.items()]
         return {**body, **self.extra}
+
+
+class ProblemOut(Schema):
+    """An RFC 9457 problem document. `code` is stable; `errors` names the fields at fault. Some codes add members, such
+    as the `generation` of a conflict."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "example": {
+                "type": "about:blank",
+                "title": "Conflict",
+                "status": 409,
+                "code": "generation_conflict",
+                "detail": "r41 is now active. Look at what changed, then decide again.",
+                "generation": 41,
+                "revision": 41,
+            }
+        },
+    )
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[dict[str, str]] = Field([], description="Each with `field` and `detail`")
+
+
+def answers(*statuses: int) -> dict[int, type[ProblemOut]]:
+    """What an operation may answer when it says no: these statuses, and those that any of them may."""
+    return dict.fromkeys(sorted({400, 401, 403, 413, 503, *statuses}), ProblemOut)
 
 
 class _HasScopes(Protocol):

@@ -5,7 +5,7 @@ from typing import Any, cast
 from django.http import HttpRequest
 from ninja import Body, Query, Router, Status
 
-from emailcfg.problems import Problem, require_scope
+from emailcfg.problems import Problem, answers, require_scope
 from outbound import instances, messages, queries
 from outbound.api_schemas import (
     AcceptedOut,
@@ -13,10 +13,9 @@ from outbound.api_schemas import (
     MessageDetailOut,
     MessageIn,
     MessageOut,
+    MessagePageOut,
     OneOrMany,
     PageIn,
-    PageOut,
-    ProblemOut,
 )
 from outbound.auth import actor_of
 from outbound.models import ApiToken, Message
@@ -29,7 +28,7 @@ router = Router(tags=["messages"])
     "/messages",
     response={
         202: AcceptedOut | list[AcceptedOut],
-        (400, 401, 403, 409, 413, 503): ProblemOut,
+        **answers(409),
     },
     summary="Send one message, or up to 1,000 at once",
 )
@@ -56,14 +55,11 @@ def send(request: HttpRequest, payload: Body[OneOrMany]) -> Status[Any]:
         raise Problem(503, "not_configured", str(error), retry_after_s=60) from None
     except DiskNearlyFull as error:
         raise Problem(503, "disk_nearly_full", str(error), retry_after_s=300) from None
-    answers = [{"id": str(one.id), "message_id": one.message_id} for one in accepted]
-    return Status(202, answers if many else answers[0])
+    done = [{"id": str(one.id), "message_id": one.message_id} for one in accepted]
+    return Status(202, done if many else done[0])
 
 
-_READ_PROBLEMS = {(400, 401, 403, 404): ProblemOut}
-
-
-@router.get("/messages", response={200: PageOut, **_READ_PROBLEMS}, summary="Read the log")
+@router.get("/messages", response={200: MessagePageOut, **answers()}, summary="Read the log")
 def read_log(request: HttpRequest, page: Query[PageIn]) -> dict[str, Any]:
     require_scope(_token(request), "messages:read")
     found = queries.page(
@@ -76,13 +72,13 @@ def read_log(request: HttpRequest, page: Query[PageIn]) -> dict[str, Any]:
     return {"messages": found.messages, "next_cursor": str(found.next_cursor) if found.next_cursor else None}
 
 
-@router.get("/messages/{message_id}", response={200: MessageDetailOut, **_READ_PROBLEMS}, summary="Read one message")
+@router.get("/messages/{message_id}", response={200: MessageDetailOut, **answers(404)}, summary="Read one message")
 def read_message(request: HttpRequest, message_id: str) -> Message:
     require_scope(_token(request), "messages:read")
     return _message(message_id)
 
 
-_VERB_RESPONSES = {200: MessageOut, (401, 403, 404, 409): ProblemOut}
+_VERB_RESPONSES = {200: MessageOut, **answers(404, 409)}
 
 
 @router.post("/messages/{message_id}/retry", response=_VERB_RESPONSES, summary="Try again now")
@@ -111,7 +107,7 @@ def _verb(request: HttpRequest, message_id: str, verb: Any) -> Message:
     return message
 
 
-@router.get("/instances", response={200: list[InstanceOut], (401, 403): ProblemOut}, summary="Running processes")
+@router.get("/instances", response={200: list[InstanceOut], **answers()}, summary="Running processes")
 def read_instances(request: HttpRequest) -> list[dict[str, Any]]:
     token = _token(request)
     if "config:read" not in token.scopes:

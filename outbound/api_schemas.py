@@ -17,17 +17,6 @@ from outbound.submit import Submission
 _PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "bulk": Priority.BULK}
 
 
-class ProblemOut(Schema):
-    """An RFC 9457 problem document. `code` is stable; `errors` names the fields at fault."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    errors: list[dict[str, str]] = []
-
-
 class _Strict(Schema):
     model_config = ConfigDict(extra="forbid")
 
@@ -71,6 +60,18 @@ AddressIn = Annotated[RecipientIn, BeforeValidator(_address_alone, json_schema_i
 
 class MessageIn(_Strict):
     """One mail: a kind with its context, or `raw` with subject and text, html or both."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "kind": "confirm",
+                "to": [{"email": "grace@example.com", "name": "Grace"}],
+                "context": {"confirm_url": "https://app.acme.com/confirm/8f2d"},
+                "idempotency_key": "signup-4711",
+            }
+        },
+    )
 
     kind: str = Field("raw", max_length=32)
     to: list[AddressIn] = Field(max_length=100)
@@ -211,7 +212,7 @@ class MessageDetailOut(MessageOut):
         return list(message.attempt_log.all())
 
 
-class PageOut(Schema):
+class MessagePageOut(Schema):
     """One page of the log, newest first. Give `next_cursor` as `cursor` for the next; null at the end."""
 
     messages: list[MessageOut]

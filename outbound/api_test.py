@@ -10,11 +10,10 @@ from emailcfg import activation, documents, revisions, rules
 from emailcfg.documents import DocumentRefused
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import TestSend
-from emailcfg.problems import Problem, require_scope
+from emailcfg.problems import Problem, answers, require_scope
 from emailcfg.revisions import RevisionGone, RevisionUnreadable
 from emailcfg.schema_migrations import NewerSchema
 from outbound import testrun, testsend
-from outbound.api_schemas import ProblemOut
 from outbound.auth import actor_of
 from outbound.testsend import Plan, TestRefused, TooManyTests
 
@@ -25,7 +24,9 @@ class TestIn(Schema):
     """What to test: a saved `revision`, a `config` that need not be saved, or, without both, what is active."""
 
     __test__ = False
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"revision": 15, "to": "ana@acme.com", "dry_run": False}}
+    )
 
     to: str = Field(max_length=320)
     revision: int | None = Field(None, ge=1, le=2**63 - 1)
@@ -47,7 +48,7 @@ class StepOut(Schema):
     finding: dict[str, Any] | None
 
 
-class TestOut(Schema):
+class TestRunOut(Schema):
     """`ok`: the server accepted the mail (dry run: it would have), which is not yet received. `alternatives` are
     changes of the configuration that were proven to get further."""
 
@@ -64,7 +65,7 @@ class TestOut(Schema):
     alternatives: list[dict[str, Any]]
 
 
-_ANSWERS = {200: TestOut, (400, 401, 403, 404, 409, 429, 503): ProblemOut}
+_ANSWERS = {200: TestRunOut, **answers(404, 409, 429)}
 
 
 @router.post("/config/test", response=_ANSWERS, summary="Send a test email, or try without sending")
