@@ -9,6 +9,7 @@ import base64
 import fcntl
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,11 +62,16 @@ def make_encryption_keys(*, ring: tuple[Path, ...], fingerprint: Path, ciphertex
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a new file of mode 0600; raises FileExistsError rather than touch an existing one."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+    """Writes a new file of mode 0600, of which nobody ever sees a part; the caller holds the folder's lock. Raises
+    FileExistsError rather than touch an existing one."""
+    if path.exists():
+        raise FileExistsError(path)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # made with mode 0600
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
+    os.replace(name, path)
 
 
 @contextmanager
