@@ -7,6 +7,8 @@ stands in tables of its own. The hot statements are raw SQL in `outbound.submit`
 from django.db import models
 from django.db.models import Q
 
+from outbound.fields import GivenId, NextId
+
 SENDABLE = ("queued", "deferred", "in_doubt")  # the states a claim takes from, when the message is due
 
 
@@ -56,7 +58,7 @@ class Message(models.Model):
     """One accepted mail. `id` grows with time (outbound.ids). `due_at` is set only while the message waits to be
     claimed: a claim, an end state and a hold clear it. `lease` names who claimed it last (Lease.pk)."""
 
-    id = models.BigIntegerField(primary_key=True)
+    id = GivenId(primary_key=True)
     kind = models.CharField(max_length=32)
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     cause = models.CharField(max_length=48, default="")  # why it is not sent, as a stable word, for grouping
@@ -107,6 +109,7 @@ class MessageBody(models.Model):
 class Recipient(models.Model):
     """One address of a message's envelope and what became of it."""
 
+    id = NextId(primary_key=True)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="recipients", db_index=False)
     position = models.PositiveSmallIntegerField()
     address = models.CharField(max_length=320)
@@ -133,6 +136,7 @@ class Recipient(models.Model):
 class Attempt(models.Model):
     """One try to deliver a message, and what was answered."""
 
+    id = NextId(primary_key=True)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attempt_log")
     at = models.DateTimeField()
     revision = models.BigIntegerField(null=True)  # a number: what ran then, whatever becomes of the row
@@ -159,6 +163,7 @@ class Attempt(models.Model):
 class IdempotencyKey(models.Model):
     """What a request with this key made, so that its repetition makes nothing new."""
 
+    id = NextId(primary_key=True)
     token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=128)
     body_hash = models.CharField(max_length=64)

@@ -151,8 +151,10 @@ def test_no_query_of_the_list_walks_the_table(wanted: queries.Filter) -> None:
         with connection.cursor() as cursor:
             cursor.execute("EXPLAIN QUERY PLAN " + query["sql"])
             steps = [row[3] for row in cursor.fetchall()]
-        # Walking an index in the order of the page, up to its limit, is no walk through the table.
-        assert not [step for step in steps if step.startswith("SCAN") and "USING INDEX" not in step], (query, steps)
+        # Walking an index in the order of the page, up to its limit, is no walk through the table; nor is reading the
+        # table in its own order when no row is left out.
+        walks = [step for step in steps if step.startswith("SCAN") and "USING INDEX" not in step]
+        assert not walks or " WHERE " not in query["sql"], (query, steps)
         few = " IN (" in query["sql"] or '"message_id" = ' in query["sql"]  # found by index first, then sorted
         assert few or not [step for step in steps if "TEMP B-TREE" in step], (query["sql"], steps)
 
