@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from adminapp.templatetags.time_shown import words
-from emailcfg import activation, confirmation, restored
+from emailcfg import confirmation, obstacles, restored
 from emailcfg.models import ActiveConfig, ServiceInstance, TestSend
 from outbound import explained, instances, queries
 from outbound.models import Attempt, Breaker, Message, Priority, QueueState
@@ -78,7 +78,7 @@ class Verdict:
 def gather(active: ActiveConfig) -> Facts:
     """Reads the facts. Nine queries at most, each by index."""
     now = timezone.now()
-    problems = tuple(activation.problems(active.revision)) if active.revision is not None else ()
+    problems = tuple(obstacles.problems(active.revision)) if active.revision is not None else ()
     queue = queries.queue_state()
     breakers = tuple(queries.open_breakers(active.generation))
     services = tuple(one for one in instances.recent() if one.role != "web" and one.state != _STOPPED)

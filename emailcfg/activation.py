@@ -9,74 +9,22 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from emailcfg import audit, revisions, secrets
+from emailcfg import audit, revisions
+from emailcfg.activation_errors import (
+    ActivationError,
+    ConfirmationPending,
+    GenerationConflict,
+    NeedsReason,
+    NoFallback,
+    NotActivatable,
+    RequestIdReused,
+)
 from emailcfg.actor import Actor
-from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import Activation, ActiveConfig, ConfigRevision
-from emailcfg.pins import PinRefused
-from emailcfg.schema import SCHEMA_VERSION, EmailConfig
-from emailcfg.schema_migrations import NewerSchema
+from emailcfg.obstacles import problems, stops_all_mail
+from emailcfg.schema import SCHEMA_VERSION
 
-_SECRETS = {"smtp.password": "SMTP password", "sendgrid.api_key": "SendGrid API key"}
 CONFIRM_BOUNDS_S = (10, 24 * 3600)  # an activation may wait for its confirmation from ten seconds to a day
-
-
-class ActivationError(Exception):
-    """An activation was refused; nothing changed. The message is a sentence; `code` is stable."""
-
-    code = "activation_error"
-
-
-class GenerationConflict(ActivationError):
-    """Somebody else activated in the meantime."""
-
-    code = "generation_conflict"
-
-    def __init__(self, current: ActiveConfig) -> None:
-        name = f"r{current.revision_id}" if current.revision_id else "no revision"
-        super().__init__(f"{name} is now active. Look at what changed, then decide again.")
-        self.current = current
-
-
-class ConfirmationPending(ActivationError):
-    """The active revision still waits for its confirmation."""
-
-    code = "confirmation_pending"
-
-    def __init__(self, current: ActiveConfig) -> None:
-        super().__init__(
-            f"r{current.revision_id} still waits for its confirmation. Keep it or return to r{current.fallback_id}, "
-            "then activate another."
-        )
-        self.current = current
-
-
-class NotActivatable(ActivationError):
-    """The revision can't run as it is; `problems` holds a sentence for each reason."""
-
-    code = "not_activatable"
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__(" ".join(problems))
-        self.problems = problems
-
-
-class NeedsReason(ActivationError):
-    """The consequences need to be accepted with a reason."""
-
-    code = "reason_required"
-
-
-class NoFallback(ActivationError):
-    """There is nothing to return to."""
-
-    code = "no_fallback"
-
-
-class RequestIdReused(ActivationError):
-    """The same request id came for another activation."""
-
-    code = "request_id_reused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +48,6 @@ def database_time() -> datetime:
     current()
     now: datetime = ActiveConfig.objects.values_list(Now(), flat=True).get(singleton=1)
     return now
-
-
-def obstacles(revision: ConfigRevision) -> list[tuple[str, str]]:
-    """Why a revision can't run, as (stable code, sentence): unreadable, of a newer schema, at odds with a pinned
-    field, or with secrets that don't open."""
-    try:
-        config = revisions.for_use(revision)
-        found = secrets.check(config, secrets.key_ring())
-        return [("secret_unavailable", f"{_SECRETS[path]}: {sentence}") for path, sentence in found.items()]
-    except SecretUnavailable as error:
-        return [("secret_unavailable", str(error))]
-    except (revisions.RevisionUnreadable, NewerSchema, PinRefused) as error:
-        return [(error.code, str(error))]
-
-
-def problems(revision: ConfigRevision) -> list[str]:
-    """The sentences of `obstacles`."""
-    return [sentence for _, sentence in obstacles(revision)]
-
-
-def stops_all_mail(config: EmailConfig) -> bool:
-    """Whether mail stops under this configuration, so that whoever activates it must say that it is meant."""
-    return config.provider is None
 
 
 def activate(

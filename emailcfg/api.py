@@ -8,8 +8,20 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from emailcfg import activation, confirmation, diff, documents, history, preflight, revisions, secrets
-from emailcfg.activation import Activated, ActivationError, GenerationConflict, NeedsReason, NotActivatable
+from emailcfg import (
+    activation,
+    confirm_link,
+    confirmation,
+    diff,
+    documents,
+    history,
+    obstacles,
+    preflight,
+    revisions,
+    secrets,
+)
+from emailcfg.activation import Activated
+from emailcfg.activation_errors import ActivationError, GenerationConflict, NeedsReason, NotActivatable
 from emailcfg.actor import Actor
 from emailcfg.api_schemas import (
     ActivatedOut,
@@ -42,6 +54,7 @@ _ACT = answers(404, 409, 410)
 class _Token(Protocol):
     name: str
     scopes: list[str]
+    created_by: str
 
 
 def _authorised(request: HttpRequest, scope: str) -> Actor:
@@ -157,7 +170,7 @@ def read_revision(request: HttpRequest, number: Number) -> dict[str, Any]:
     revision = _found(number)
     (listed,) = history.listed([revision], activation.current())
     config, _ = _document(revision)
-    return {**_row(listed), "config": config, "problems": activation.problems(revision)}
+    return {**_row(listed), "config": config, "problems": obstacles.problems(revision)}
 
 
 @router.get("/config/revisions/{a}/diff/{b}", response={200: DiffOut, **_ACT}, summary="Compare two")
@@ -201,8 +214,10 @@ def _readable(base: ConfigRevision | None) -> EmailConfig | None:
 
 @router.post("/config/revisions/{number}/activate", response={200: ActivatedOut, **_ACT}, summary="Activate")
 def activate(request: HttpRequest, number: Number, body: ActivateIn) -> dict[str, Any]:
-    """409 `generation_conflict` when somebody activated in the meantime. Warnings are recorded; a configuration that
-    stops all mail needs `accept_stop` or a `reason`."""
+    """409 `generation_conflict` when somebody activated in the meantime. Warnings don't stop a program: they are
+    recorded with the activation and answered. A configuration that stops all mail needs `accept_stop` or a `reason`.
+    With `confirm_within_s` the address that made the token gets the mail with the confirmation link, through this
+    revision; POST /config/confirm keeps it as well."""
     actor = _authorised(request, "config:activate")
     looked = preflight.preflight(_found(number), activation.current())
     with _as_problems():
@@ -216,6 +231,7 @@ def activate(request: HttpRequest, number: Number, body: ActivateIn) -> dict[str
             warnings=looked.warning_codes,
             confirm_within_s=body.confirm_within_s,
         )
+    confirm_link.mail(done, recipient=cast(_Token, request.auth).created_by)  # type: ignore[attr-defined]
     return _done(done, looked)
 
 

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from emailcfg import activation, audit, convergence
-from emailcfg.activation import ActivationError, GenerationConflict, database_time, token_hash
+from emailcfg import activation, audit, convergence, obstacles
+from emailcfg.activation import database_time, token_hash
+from emailcfg.activation_errors import ActivationError, GenerationConflict, RequestIdReused
 from emailcfg.actor import SYSTEM, Actor
 from emailcfg.models import Activation, ActiveConfig
 
@@ -69,7 +70,7 @@ def _confirmed_before(active: ActiveConfig, expected_generation: int | None, req
     confirmed = Activation.objects.filter(kind=Activation.Kind.CONFIRM)
     if request_id and (earlier := Activation.objects.filter(request_id=request_id).first()):
         if earlier.kind != Activation.Kind.CONFIRM:
-            raise activation.RequestIdReused("This request id was used for another activation. Use a new one.")
+            raise RequestIdReused("This request id was used for another activation. Use a new one.")
         return True
     return expected_generation == active.generation and confirmed.filter(generation=active.generation).exists()
 
@@ -110,7 +111,7 @@ def return_to_fallback(generation: int, *, reason: str, only_when_expired: bool 
         if only_when_expired and (active.confirm_deadline is None or active.confirm_deadline > database_time()):
             return False
         fallback = active.fallback
-        found = activation.problems(fallback) if fallback is not None else ["There is no fallback."]
+        found = obstacles.problems(fallback) if fallback is not None else ["There is no fallback."]
         if fallback is None or found:
             ActiveConfig.objects.filter(singleton=1, generation=generation).update(
                 confirm_state=ActiveConfig.Confirm.FAILED, confirm_deadline=None, confirm_token_hash=""

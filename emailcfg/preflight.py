@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from emailcfg import activation, history, ports, revisions
+from emailcfg import activation, history, obstacles, ports, revisions
 from emailcfg.convergence import LOST_AFTER
 from emailcfg.diagnosis.dns import check_sender_domain
 from emailcfg.diagnosis.findings import State
@@ -72,7 +72,7 @@ def preflight(revision: ConfigRevision, active: ActiveConfig, *, lookup: Lookup 
     """Looks at everything that activating this revision now would mean. Never raises for what it finds. DNS is asked
     only with a `lookup`, whose settings bound the time, and only when what it vouches for changes."""
     loaded, running = _readable(revision), _readable(active.revision)
-    found = [Consequence(Level.HARD, code, sentence) for code, sentence in activation.obstacles(revision)]
+    found = [Consequence(Level.HARD, code, sentence) for code, sentence in obstacles.obstacles(revision)]
     if loaded is not None:
         found += of_config(loaded.config, revision.content_hash, running.config if running else None)
         found += [Consequence(Level.NOTE, "migrated", f"Brought to today's schema: {step}") for step in loaded.migrated]
@@ -83,7 +83,7 @@ def preflight(revision: ConfigRevision, active: ActiveConfig, *, lookup: Lookup 
         changes=_changes(loaded, running, active),
         consequences=tuple(found),
         rollback=revision.activations.exists(),
-        can_return=active.revision is not None and not activation.problems(active.revision),
+        can_return=active.revision is not None and not obstacles.problems(active.revision),
     )
 
 
@@ -109,7 +109,7 @@ def _changes(loaded: Loaded | None, running: Loaded | None, active: ActiveConfig
 
 def _of_content(config: EmailConfig, running: EmailConfig | None) -> list[Consequence]:
     found = []
-    if activation.stops_all_mail(config):
+    if obstacles.stops_all_mail(config):
         sentence = "No delivery service is on: this stops all mail. Messages are accepted and wait."
         found.append(Consequence(Level.WARNING, "stops_all_mail", sentence))
     if config.general.suppress_all:
@@ -123,7 +123,7 @@ def _of_content(config: EmailConfig, running: EmailConfig | None) -> list[Conseq
 
 def _of_queue(config: EmailConfig, running: EmailConfig | None) -> list[Consequence]:
     queued = ports.queued_messages()
-    if not queued or activation.stops_all_mail(config):
+    if not queued or obstacles.stops_all_mail(config):
         return []
     text = f"{queued} queued message{' leaves' if queued == 1 else 's leave'} through this configuration"
     sender = config.general.sender_email

@@ -8,11 +8,11 @@ from typing import Any, Self
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from emailcfg import activation, confirmation, convergence, ports
-from emailcfg.activation import Activated, ActivationError, GenerationConflict
+from emailcfg import activation, confirm_link, confirmation, convergence
+from emailcfg.activation import Activated
+from emailcfg.activation_errors import ActivationError, GenerationConflict
 from emailcfg.diagnosis.lookup import Lookup, ResolverSettings
 from emailcfg.models import Activation, ActiveConfig, ConfigRevision
 from emailcfg.preflight import Preflight, preflight
@@ -106,26 +106,10 @@ def _lacks(look: Preflight, given: Given) -> str:
 
 
 def _done(request: HttpRequest, done: Activated) -> HttpResponse:
-    if done.confirm_token:
-        _have_link_mailed(request, done)
+    confirm_link.mail(done, recipient=actor_of(request).name)
     response = redirect("activate", number=done.active.revision_id)
     response.status_code = 303
     return response
-
-
-def _have_link_mailed(request: HttpRequest, done: Activated) -> None:
-    active = done.active
-    if active.confirm_deadline is None or active.revision_id is None or active.fallback_id is None:
-        return
-    ports.ask_for_confirmation(
-        ports.ConfirmationAsked(
-            number=active.revision_id,
-            fallback=active.fallback_id,
-            recipient=actor_of(request).name,
-            path=reverse("confirm-link", args=[done.confirm_token]),
-            deadline=active.confirm_deadline,
-        )
-    )
 
 
 def _ask(request: HttpRequest, look: Preflight, given: Given, *, error: str = "", status: int = 200) -> HttpResponse:
@@ -183,7 +167,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def confirm_link(request: HttpRequest, token: str) -> HttpResponse:
+def keep_by_link(request: HttpRequest, token: str) -> HttpResponse:
     """The link in a mail: opening it changes nothing, the button keeps the revision."""
     active = activation.current()
     if request.method != "POST":

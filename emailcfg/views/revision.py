@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from emailcfg import activation, diff, domain_check, history, revisions
+from emailcfg import activation, diff, domain_check, history, obstacles, revisions
 from emailcfg.models import AuditEvent, ConfigRevision, TestSend
 from emailcfg.requests import actor_of
 from emailcfg.revisions import Loaded, RevisionGone, RevisionUnreadable
@@ -97,7 +97,7 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
         "active": active,
         "sections": sections(loaded.config) if loaded else (),
         "unreadable": unreadable,
-        "problems": activation.problems(revision) if loaded else [],
+        "problems": obstacles.problems(revision) if loaded else [],
         "migrated": loaded.migrated if loaded else (),
         "tests": TestSend.objects.filter(content_hash=revision.content_hash)[:10],
         "domain_question": domain_check.of_config(loaded.config) if loaded else None,

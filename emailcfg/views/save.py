@@ -14,7 +14,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from emailcfg import activation, diff, drafts, revisions, secrets
+from emailcfg import activation, diff, drafts, obstacles, revisions, secrets
+from emailcfg.activation_errors import ActivationError
 from emailcfg.drafts import DraftConflict
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, name_of
@@ -64,7 +65,7 @@ def _dialog_context(view: PaneView, given: Mapping[str, str], error: str = "") -
         ],
         "changes": diff.compare(view.editing.base_config, config) if config is not None else [],
         "consequences": _consequences(config, active) if config is not None else [],
-        "stops": config is not None and activation.stops_all_mail(config),
+        "stops": config is not None and obstacles.stops_all_mail(config),
         "meanwhile": _meanwhile(view, active),
         "newest": ConfigRevision.objects.values_list("number", flat=True).first() or 0,
         "generation": active.generation,
@@ -123,7 +124,7 @@ def save(request: HttpRequest) -> HttpResponse:
         return _again(request, view, "The form changed while this dialog was open. These are the changes now.")
     try:
         revision = _save(request, view, config)
-    except (revisions.RevisionError, activation.ActivationError, SecretUnavailable) as error:
+    except (revisions.RevisionError, ActivationError, SecretUnavailable) as error:
         return _again(request, view, str(error))
     drafts.discard(user)
     return _done(request, revision)

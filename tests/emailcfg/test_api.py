@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from emailcfg import activation, revisions, secrets
+from adminapp import wiring
+from emailcfg import activation, ports, revisions, secrets
 from emailcfg.models import Activation, ActiveConfig, AuditEvent, ConfigRevision
 from outbound import auth
 from tests.emailcfg.making import ANA, a_revision, a_test_of, activated, tamper
@@ -358,3 +359,20 @@ def test_activation_is_what_the_pages_do_too(call: Call) -> None:
     number = a_revision().number
     call("post", f"/config/revisions/{number}/activate", {"expected_generation": 0, "reason": "By program"})
     assert activation.current().activated_by == "token tests 0"
+
+
+def test_the_address_that_made_the_token_gets_the_link_of_an_activation_for_a_while(call: Call) -> None:
+    sent: list[ports.ConfirmationAsked] = []
+    ports.ask_for_confirmation_with(sent.append)
+    try:
+        call("post", f"/config/revisions/{saved(call).json()['number']}/activate", {"expected_generation": 0})
+        second = saved(call, changed(timeout_s=10)).json()["number"]
+        body = {"expected_generation": 1, "confirm_within_s": 600, "request_id": "once"}
+        done = call("post", f"/config/revisions/{second}/activate", body)
+        again = call("post", f"/config/revisions/{second}/activate", body)
+    finally:
+        wiring.connect()
+    assert done.json()["confirm"]["seconds_left"] > 590
+    assert again.json()["changed"] is False
+    assert [(one.number, one.recipient) for one in sent] == [(second, "ana@acme.com")]
+    assert "token" not in done.content.decode()  # whoever may activate need not be who got the mail

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 
 from emailcfg import activation, revisions, rotation, secrets
-from emailcfg.models import AuditEvent, ConfigRevision, Secret
+from emailcfg.models import Activation, AuditEvent, ConfigRevision, Secret
 from tests.emailcfg.conftest import write_key_file
 from tests.emailcfg.making import a_config, a_revision, activated, no_mail, tamper
 
@@ -259,3 +259,18 @@ def test_the_doctor_finds_altered_revisions() -> None:
 def test_what_the_command_line_did_is_in_the_audit_log(tmp_path: Path) -> None:
     run("save", file_of(tmp_path), "--description", "From a file")
     assert AuditEvent.objects.get(action="revision.saved").actor_name == "command line"
+
+
+def test_warnings_are_recorded_and_answered_and_stop_no_program() -> None:
+    first, second = a_revision(), a_revision(smtp__timeout_s=10)
+    done = document("activate", first.number)
+    assert [one["code"] for one in done["warnings"]] == ["untested"]
+    assert "Send a test email first." in done["warnings"][0]["sentence"]
+    assert "Warning: This configuration was never tested." in run("activate", second.number, "--reason", "Urgent")
+    back = document("rollback")
+    assert (back["revision"], [one["code"] for one in back["warnings"]]) == (first.number, ["untested"])
+    assert [(one.reason, one.warnings) for one in Activation.objects.order_by("pk")] == [
+        ("", ["untested"]),
+        ("Urgent", ["untested"]),
+        ("", ["untested"]),
+    ]

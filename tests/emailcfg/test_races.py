@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from emailcfg import activation, confirmation, history, revisions
+from emailcfg import activation, confirmation, history, obstacles, revisions
 from emailcfg.activation import ActivationError
 from emailcfg.models import Activation, ActiveConfig, ConfigRevision, Secret
 from emailcfg.revisions import RevisionError
@@ -48,7 +48,7 @@ def check_the_books() -> None:
     assert active.revision_id == (moves[-1].revision_id if moves else None)
     assert [move.previous_id for move in moves[1:]] == [move.revision_id for move in moves[:-1]]
     for revision in ConfigRevision.objects.all():
-        assert activation.problems(revision) == []
+        assert obstacles.problems(revision) == []
     assert Secret.objects.filter(revisions=None).count() == 0
 
 

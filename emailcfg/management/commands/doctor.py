@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 
-from emailcfg import activation, confirmation, pins, revisions, secrets
+from emailcfg import activation, confirmation, obstacles, pins, revisions, secrets
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import ConfigRevision
 from emailcfg.schema_migrations import NewerSchema
@@ -98,7 +98,7 @@ def _active() -> Finding:
     active = activation.current()
     if active.revision is None:
         return Finding("active", False, "No revision is active: no mail is accepted.")
-    problems = activation.problems(active.revision)
+    problems = obstacles.problems(active.revision)
     paused = confirmation.sending_paused(active)
     if problems or paused:
         return Finding("active", False, f"r{active.revision_id} is active. {' '.join([*problems, paused]).strip()}")

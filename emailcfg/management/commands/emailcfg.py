@@ -11,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from pydantic import SecretStr
 
 from emailcfg import activation, confirmation, diff, documents, history, preflight, revisions, secrets, transfer
-from emailcfg.activation import Activated, ActivationError
+from emailcfg.activation import Activated
+from emailcfg.activation_errors import ActivationError
 from emailcfg.actor import Actor
 from emailcfg.documents import DocumentRefused
 from emailcfg.encryption import SecretUnavailable
@@ -164,23 +165,26 @@ class Command(BaseCommand):
             warnings=looked.warning_codes,
             confirm_within_s=options["confirm_within"],
         )
-        return _activated(done, [one.sentence for one in looked.warnings])
+        return _activated(done, looked)
 
     def _rollback(self, options: dict[str, Any]) -> tuple[str, Any]:
         active = activation.current()
+        target = options["number"] if options["number"] is not None else active.fallback_id
+        looked = preflight.preflight(revisions.get(target), active) if target is not None else None
         done = activation.rollback(
             options["number"],
             expected_generation=_expected(options, active),
             actor=ACTOR,
             request_id=options["request_id"],
             reason=options["reason"],
+            warnings=looked.warning_codes if looked is not None else (),
         )
-        return _activated(done, [])
+        return _activated(done, looked)
 
     def _confirm(self, options: dict[str, Any]) -> tuple[str, Any]:
         expected = _expected(options, activation.current())
         done = confirmation.confirm(actor=ACTOR, expected_generation=expected, request_id=options["request_id"])
-        return _activated(done, [])
+        return _activated(done, None)
 
     def _export(self, options: dict[str, Any]) -> tuple[str, Any]:
         number = options["number"] if options["number"] is not None else activation.current().revision_id
@@ -283,9 +287,10 @@ def _saved(
     return text, {"number": saved.number, "content_hash": saved.content_hash, "migrated": list(migrated)}
 
 
-def _activated(done: Activated, warnings: list[str]) -> tuple[str, Any]:
+def _activated(done: Activated, looked: preflight.Preflight | None) -> tuple[str, Any]:
     active = done.active
-    lines = [*(f"Warning: {sentence}" for sentence in warnings)]
+    warnings = [{"code": one.code, "sentence": one.sentence} for one in looked.warnings] if looked is not None else []
+    lines = [f"Warning: {one['sentence']}" for one in warnings]
     lines.append(f"r{active.revision_id} is active (generation {active.generation}).")
     left = confirmation.seconds_left(active)
     if left is not None:
