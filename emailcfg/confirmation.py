@@ -129,15 +129,19 @@ def return_to_fallback(generation: int, *, reason: str, only_when_expired: bool 
         return True
 
 
-def report_attempts(generation: int, *, attempts: int, configuration_failures: int) -> bool:
+def report_attempts(
+    generation: int, *, attempts: int, configuration_failures: int, held: int = 0, words: str = ""
+) -> bool:
     """Tells how sending fares under a generation; returns it when more than a fifth of at least ten attempts failed
-    for reasons of configuration while it waits for confirmation. Returns whether this call returned it."""
-    if attempts < MIN_ATTEMPTS or configuration_failures <= attempts * MAX_FAILED_SHARE:
+    for reasons of configuration while it waits for confirmation. `held` messages wait behind such a failure and could
+    only fail like it: they count as attempts. `words` are the server's. Returns whether this call returned it."""
+    total, failed = attempts + held, configuration_failures + held
+    if total < MIN_ATTEMPTS or failed <= total * MAX_FAILED_SHARE:
         return False
-    return return_to_fallback(
-        generation,
-        reason=f"{configuration_failures} of {attempts} attempts failed because of the configuration.",
-    )
+    reason = f"{configuration_failures} of {attempts} attempts failed because of the configuration"
+    reason += f", and {held} {'messages wait' if held > 1 else 'message waits'} behind it" if held else ""
+    reason += f". The server said: {words}" if words else "."
+    return return_to_fallback(generation, reason=reason)
 
 
 def seconds_left(active: ActiveConfig) -> int | None:

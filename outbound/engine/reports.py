@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from emailcfg import confirmation
+from emailcfg.models import ActiveConfig
 from emailcfg.providers.base import ErrorClass
 from outbound.engine import store
 from outbound.engine.settle import Policy, failed_attempt
 from outbound.engine.work import QUEUE_WIDE, Broken, Event, Outcome, Tripped, Work
+from outbound.models import Breaker, GenerationTally, Message
 
 _FAULTS = (ErrorClass.CONFIGURATION, ErrorClass.SENDER)  # of the configuration
 
@@ -76,4 +78,25 @@ def tell_confirmation(generation: int, report: Report) -> None:
         return
     total, all_failed = store.tally(generation, attempts=attempts, configuration_failures=failed)
     if failed:
-        confirmation.report_attempts(generation, attempts=total, configuration_failures=all_failed)
+        words = next((one.failure.words for one in report.tripped if one.failure.error_class in _FAULTS), "")
+        confirmation.report_attempts(generation, attempts=total, configuration_failures=all_failed, words=words)
+
+
+def tell_of_what_waits(now: datetime) -> None:
+    """Once a breaker holds the queue, nothing is tried for a while that could be counted; the messages behind it
+    speak for themselves. Does nothing when no activation awaits its confirmation."""
+    pending = ActiveConfig.objects.filter(confirm_state=ActiveConfig.Confirm.PENDING)
+    generation = pending.values_list("generation", flat=True).first()
+    if generation is None:
+        return
+    breaker = Breaker.objects.filter(generation=generation, is_open=True, sender="", error_class__in=_FAULTS).first()
+    if breaker is None:
+        return
+    tally = GenerationTally.objects.filter(generation=generation).first() or GenerationTally()
+    confirmation.report_attempts(
+        generation,
+        attempts=tally.attempts,
+        configuration_failures=tally.configuration_failures,
+        held=Message.objects.filter(due_at__lte=now).order_by()[: store.BATCH].count(),
+        words=breaker.sentence,
+    )

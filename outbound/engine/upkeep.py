@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from emailcfg import activation, confirmation, restored
 from outbound import database_file, healthcheck, retention
-from outbound.engine import recover
+from outbound.engine import recover, reports
 from outbound.engine.settle import Policy
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ class Upkeep:
         if at >= self._watch_at:
             self._watch_at = at + _WATCH_S
             confirmation.tick()
+            reports.tell_of_what_waits(timezone.now())
         if at >= self._sweep_at:
             self._sweep_at = at + _SWEEP_S
             now = timezone.now()
