@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.utils import timezone
+
 from outbound import queries
 
 SERIES = (("sent", "accepted"), ("deferred", "deferred"), ("failed", "failed"))
@@ -71,7 +73,7 @@ def _bar(at: datetime, counts: tuple[int, ...], *, x: float, width: float, top: 
         bottom -= height
     until = at + timedelta(hours=1)
     told = ", ".join(f"{count:,} {word}" for count, (_, word) in zip(counts, SERIES, strict=True))
-    says = f"{at:%H:%M} to {until:%H:%M} UTC: {told}"
+    says = f"{timezone.localtime(at):%H:%M} to {timezone.localtime(until):%H:%M %Z}: {told}"
     return Bar(at, round(x + _GAP / 2, 2), round(width - _GAP, 2), counts, tuple(parts), says)
 
 

@@ -106,7 +106,7 @@ def _installation() -> list[tuple[str, str]]:
         ("Version", settings.VERSION),
         ("Runs on", f"Python {platform.python_version()}, Django {django.__version__}, schema {SCHEMA_VERSION}"),
         ("Engine", "Celery" if settings.BROKER_URL else "embedded"),
-        ("Running since", f"{_STARTED_AT:%Y-%m-%d %H:%M} UTC"),
+        ("Running since", f"{timezone.localtime(_STARTED_AT):%Y-%m-%d %H:%M %Z}"),
     ]
 
 

@@ -41,7 +41,7 @@ class Page:
 
 
 def found(wanted: Filter) -> QuerySet[AuditEvent]:
-    """The events that fit, newest first. Days are those of UTC, both included."""
+    """The events that fit, newest first. Days are the viewer's, both included."""
     events = AuditEvent.objects.all()
     if wanted.group:
         words = GROUPS[wanted.group][1]
@@ -59,7 +59,7 @@ def found(wanted: Filter) -> QuerySet[AuditEvent]:
 
 
 def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=timezone.get_fixed_timezone(0))
+    return timezone.make_aware(datetime.combine(day, time()))
 
 
 def page(wanted: Filter, *, before: int | None = None, size: int = 50) -> Page:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.utils import timezone
+
 from emailcfg import activation, history, obstacles, ports, revisions
 from emailcfg.convergence import LOST_AFTER
 from emailcfg.diagnosis.dns import check_sender_domain
@@ -136,7 +138,7 @@ def _of_tests(content_hash: str) -> list[Consequence]:
     test = history.last_tests([content_hash]).get(content_hash)
     if test is None or test.finished_at is None:
         return [Consequence(Level.WARNING, "untested", "This configuration was never tested. Send a test email first.")]
-    when = test.finished_at.strftime("%d %b %Y %H:%M UTC")
+    when = timezone.localtime(test.finished_at).strftime("%d %b %Y %H:%M %Z")
     if test.state == TestSend.State.RECEIVED:
         return [Consequence(Level.NOTE, "tested", f"Tested by {test.actor_name} on {when}: the mail was received.")]
     if test.state == TestSend.State.ACCEPTED:

@@ -39,8 +39,8 @@ class Trouble:
     @property
     def since_shown(self) -> str:
         """The time, with the date where it was not today."""
-        today = self.since.date() == timezone.now().date()
-        return f"{self.since:%H:%M}" if today else f"{self.since:%d %b %H:%M}"
+        since, today = timezone.localtime(self.since), timezone.localdate()
+        return f"{since:%H:%M}" if since.date() == today else f"{since:%d %b %H:%M}"
 
     @property
     def word(self) -> str:

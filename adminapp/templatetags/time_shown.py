@@ -35,7 +35,6 @@ def time_ago(at: datetime) -> SafeString:
 
 
 def _element(at: datetime, text: str) -> SafeString:
-    utc = at.astimezone(timezone.get_fixed_timezone(0))
-    return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>', utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M:%S"), text
-    )
+    here = timezone.localtime(at)
+    exact = f"{here:%Y-%m-%d %H:%M:%S %Z}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', here.isoformat(), exact, text)

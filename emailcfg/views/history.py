@@ -1,9 +1,10 @@
 """History: what was saved, and beside it what ran when."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from emailcfg import activation, history
@@ -34,11 +35,12 @@ def number_of(text: str) -> int | None:
 
 
 def _moment(text: str) -> datetime | None:
+    """A time from an address, read in the viewer's zone when it names none; None when it is no time."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment if moment.tzinfo else timezone.make_aware(moment)
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @require_safe

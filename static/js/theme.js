@@ -1,6 +1,9 @@
-// Sets the colour theme before the page is drawn: the person's choice, else the system's preference.
+// Before the page is drawn: the colour theme (the person's choice, else the system's preference), and the time zone.
 (() => {
   "use strict";
+  // The server writes times in the zone this cookie names.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
   const KEY = "theme";
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const chosen = () => {
