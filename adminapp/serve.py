@@ -34,6 +34,7 @@ from outbound import restart
 WEB_PROCESSES = 2
 WEB_GRACE_S = 5.0
 SERVICE_GRACE_S = 30.0
+SECOND_SIGNAL_S = 1.0
 # Above this the server hangs up with a bare 400; from DATA_UPLOAD_MAX_MEMORY_SIZE up to here Django says what is wrong.
 MAX_BODY = 2 * settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 RESTART_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -142,6 +143,8 @@ class _Supervisor:
         while not self._wait():
             self._restart_ended()
         self._stop()
+        for signum in (signal.SIGTERM, signal.SIGINT):  # while Python ends, where no handler stands any more
+            signal.signal(signum, signal.SIG_IGN)
         return 0
 
     def _start(self, child: Child) -> None:
@@ -184,8 +187,8 @@ class _Supervisor:
 
     def _stop(self) -> None:
         """Asks every child to stop, waits for each as long as it may take, and ends what is left. A second
-        signal ends them at once."""
-        os.read(self.wake_read, 1)
+        signal ends them at once; one that comes within a second is the first, told twice (as by `timeout`, to the
+        process and to its group)."""
         self.stopping()
         asked = time.monotonic()
         running = {child: child.process for child in self.children if child.process is not None}
@@ -194,8 +197,11 @@ class _Supervisor:
         while running:
             left = max(child.grace_s for child in running) - (time.monotonic() - asked)
             sentinels = [process.sentinel for process in running.values()]
-            again = self.wake_read in pipes.wait([self.wake_read, *sentinels], max(0.0, left))
-            elapsed = float("inf") if again else time.monotonic() - asked
+            signalled = self.wake_read in pipes.wait([self.wake_read, *sentinels], max(0.0, left))
+            elapsed = time.monotonic() - asked
+            if signalled:
+                os.read(self.wake_read, 64)
+                elapsed = float("inf") if elapsed >= SECOND_SIGNAL_S else elapsed
             for child, process in list(running.items()):
                 if process.exitcode is None and elapsed >= child.grace_s:
                     process.kill()

@@ -151,6 +151,37 @@ def test_the_first_start_sets_everything_up_and_prints_a_link_that_works(
     assert again.stop(signal.SIGINT) == 0
 
 
+SLOW_CHILD = """
+import signal, sys, threading, time
+import django
+django.setup()
+from adminapp.serve import Child, _Supervisor
+
+def slow():
+    told = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    print("up", flush=True)
+    told.wait()
+    time.sleep(0.5)
+    print("finished", flush=True)
+
+sys.exit(_Supervisor([Child("slow", slow, 30.0)], stopping=lambda: None).run(lambda: None))
+"""
+
+
+def test_a_request_to_stop_that_is_told_twice_in_a_moment_still_lets_everything_finish(tmp_path: Path) -> None:
+    """As `timeout` does: to the process, and to its group."""
+    env = {**environment(tmp_path), "DJANGO_SETTINGS_MODULE": "adminapp.settings"}
+    with subprocess.Popen([sys.executable, "-c", SLOW_CHILD], cwd=ROOT, env=env, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.1)
+        assert process.stdout.read() == b"finished\n"
+        assert process.wait(PATIENCE_S) == 0
+
+
 def test_it_can_be_set_up_on_the_command_line(tmp_path: Path, start: Callable[..., Served]) -> None:
     env = environment(tmp_path)
     served = start(env)
