@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from adminapp import keys
-from emailcfg import restored
+from emailcfg import restored, schema_upgrade
 from emailcfg.models import Secret
 
 Say = Callable[[str], None]
@@ -28,6 +28,8 @@ def prepare(say: Say) -> None:
         migrate(say)
         if restored.Memory(settings.DATA_DIR).check():
             say("The database is an older one than at the last run: a restored backup. Status says what follows.")
+        if (migrated := schema_upgrade.bring_up_to_date()) is not None:
+            say(f"The active revision was brought to today's schema as r{migrated.revision_id}.")
         make_keys(say)
         collect_static(say)
 

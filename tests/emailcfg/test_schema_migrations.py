@@ -1,15 +1,19 @@
 """Payloads of older schemas are brought up one step a version; newer ones are refused."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emailcfg import activation, drafts, revisions, schema_migrations, secrets
-from emailcfg.models import Activation, ConfigRevision
+from adminapp.prepare import prepare
+from emailcfg import activation, confirmation, drafts, revisions, schema_migrations, schema_upgrade, secrets
+from emailcfg.models import Activation, ActiveConfig, AuditEvent, ConfigRevision, ServiceInstance
 from emailcfg.schema_migrations import NewerSchema, UnknownSchema, upgraded
-from tests.emailcfg.making import ANA, a_config, a_revision, activated
+from tests.emailcfg.making import ANA, a_config, a_process, a_revision, activated, tamper
 
 
 def counting_step(version: int) -> schema_migrations.Step:
@@ -132,3 +136,102 @@ def test_an_older_revision_loads_into_the_form_with_what_changed(django_user_mod
     assert migrated == ("The name of the sender moved to its own field.",)
     assert editing.values["general.sender_name"] == "Acme"
     assert revisions.get(older.number).payload == older.payload
+
+
+@pytest.fixture
+def older_active(older_schema: None, db: None) -> tuple[ConfigRevision, ConfigRevision]:
+    """What runs since before the update of the program, and what ran before that."""
+    before, older = a_revision(a_config(smtp__timeout_s=7)), an_older_revision()
+    activated(before)
+    ActiveConfig.objects.update(generation=2, revision=older, fallback=before)
+    return before, older
+
+
+@pytest.mark.django_db
+def test_at_the_start_after_an_update_the_active_revision_comes_first(
+    older_active: tuple[ConfigRevision, ConfigRevision],
+) -> None:
+    before, older = older_active
+    lines: list[str] = []
+    prepare(lines.append)
+    active = activation.current()
+    assert active.revision is not None
+    assert (active.generation, active.revision.schema_version, active.revision.parent) == (3, 1, older.number)
+    assert active.fallback == before  # going back goes to other content, not to the same in another schema
+    assert f"brought to today's schema as r{active.revision_id}" in " ".join(lines)
+    log = Activation.objects.first()
+    assert log is not None
+    assert (log.kind, log.actor_name, log.previous, log.reason) == (
+        "migrate",
+        "system",
+        older,
+        "The name of the sender moved to its own field.",
+    )
+    assert AuditEvent.objects.filter(action="revision.migrated", subject=f"r{active.revision_id}").exists()
+    assert secrets.check(revisions.read(active.revision).config, secrets.key_ring()) == {}
+    prepare(lines.append)
+    assert activation.current().generation == 3
+
+
+@pytest.mark.django_db
+def test_it_waits_while_a_process_of_the_older_program_runs(
+    older_active: tuple[ConfigRevision, ConfigRevision],
+) -> None:
+    a_process("old", "running", 2, schema_version=0)
+    assert schema_upgrade.bring_up_to_date() is None
+    ServiceInstance.objects.update(state="stopped")
+    assert schema_upgrade.bring_up_to_date() is not None
+
+
+@pytest.mark.django_db
+def test_it_waits_while_a_confirmation_is_awaited(older_active: tuple[ConfigRevision, ConfigRevision]) -> None:
+    ActiveConfig.objects.update(confirm_state="pending", confirm_deadline=timezone.now() + timedelta(minutes=5))
+    assert schema_upgrade.bring_up_to_date() is None
+    assert confirmation.confirm(actor=ANA, expected_generation=2).changed
+    assert schema_upgrade.bring_up_to_date() is not None
+
+
+@pytest.mark.django_db
+def test_what_a_newer_program_wrote_is_left_alone_and_said_with_both_numbers(
+    older_active: tuple[ConfigRevision, ConfigRevision], admin_client: Client
+) -> None:
+    _, newer = older_active
+    tamper(newer, schema_version=3, payload={**newer.payload, "schema_version": 3})
+    tamper(newer, content_hash=secrets.content_hash({**newer.payload, "schema_version": 3}))
+    assert schema_upgrade.bring_up_to_date() is None
+    said = "has schema 3, and this program understands up to 1"
+    for path in (
+        f"/configuration/revisions/{newer.number}/",
+        "/status/",
+        "/configuration/history/",
+    ):
+        page = admin_client.get(path)
+        assert page.status_code == 200
+        assert said in page.content.decode(), path
+    draft = ConfigRevision.objects.create(
+        schema_version=3,
+        payload={**newer.payload, "schema_version": 3},
+        content_hash=secrets.content_hash({**newer.payload, "schema_version": 3}),
+        description="From the future",
+        author_name="ana@acme.com",
+    )
+    assert said in admin_client.get(f"/configuration/revisions/{draft.number}/activate/").content.decode()
+    loaded = admin_client.post(f"/configuration/email/load/{draft.number}/", follow=True)
+    assert said in loaded.content.decode()
+    refused = admin_client.post(
+        f"/configuration/revisions/{draft.number}/activate/", {"expected_generation": 2, "reason": "Anyway"}
+    )
+    assert refused.status_code == 422
+    assert activation.current().generation == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("older_schema")
+def test_on_the_pages_an_older_revision_says_what_changed_and_loads_into_the_form(admin_client: Client) -> None:
+    older = an_older_revision()
+    said = "The name of the sender moved to its own field."
+    for path in (f"/configuration/revisions/{older.number}/", f"/configuration/revisions/{older.number}/activate/"):
+        assert said in admin_client.get(path).content.decode(), path
+    form = admin_client.post(f"/configuration/email/load/{older.number}/", follow=True).content.decode()
+    assert said in form
+    assert 'value="Acme"' in form
