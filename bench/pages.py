@@ -48,7 +48,8 @@ _RECIPIENTS = (
 )
 _ATTEMPTS = (
     "INSERT INTO outbound_attempt (message_id, at, revision, generation, server, tls, code, enhanced, reply, "
-    "provider_id, stage, error_class, reason, note, ms) SELECT {first} + i * 1048576, '{now}', 1, 1, 'smtp.example.com:587', "
+    "provider_id, stage, error_class, reason, note, ms) "
+    "SELECT {first} + i * 1048576, '{now}', 1, 1, 'smtp.example.com:587', "
     "'TLSv1.3', 250, '2.0.0', '2.0.0 Ok: queued as 4ABC', '4ABC', '', '', '', '', 12.5 FROM n"
 )
 _REVISIONS = (
