@@ -68,7 +68,7 @@
     const source = button && document.getElementById(button.dataset.copy);
     if (!source) return;
     try {
-      await copy(source.textContent);
+      await copy(source.value ?? source.textContent);
       announce("Copied.");
       button.dataset.copied = "true";
       setTimeout(() => delete button.dataset.copied, 2000);
