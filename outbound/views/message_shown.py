@@ -52,6 +52,12 @@ class Shown:
         return self.message.state in messages.CANCELLABLE
 
     @property
+    def diverted(self) -> str:
+        """ "Diverted to box@example.com." where that is all that ever left; "" where a recipient was reached too."""
+        notes = {one.attempt.note for one in self.attempts if not one.attempt.reason}
+        return notes.pop() if len(notes) == 1 else ""
+
+    @property
     def own_cause(self) -> Told | None:
         """Why it is not sent, where no server said so."""
         return of_cause(self.message.cause) if self.message.cause and is_own(self.message.cause) else None

@@ -247,6 +247,17 @@ def test_what_was_suppressed_is_not_called_accepted(admin_client: Client) -> Non
     assert "<strong>Accepted" not in page
 
 
+def test_what_was_diverted_is_not_said_to_have_reached_its_recipient(admin_client: Client) -> None:
+    astray = {**ACCEPTED, "note": "Diverted to box@example.com."}
+    page = body(admin_client, f"/messages/{a_message('sent', astray).pk}/")
+    assert "<strong>Diverted to box@example.com.</strong>" in page
+    assert "received nothing" in page
+    assert "took it for every recipient" not in page
+    for attempts in ((ACCEPTED,), (ACCEPTED, astray), (astray, ACCEPTED)):
+        page = body(admin_client, f"/messages/{a_message('sent', *attempts).pk}/")
+        assert "received nothing" not in page
+
+
 def test_in_doubt_is_explained_and_what_trying_again_would_do(admin_client: Client) -> None:
     waits = a_message("in_doubt", NO_ANSWER, doubts=1)
     page = body(admin_client, f"/messages/{waits.pk}/")
