@@ -48,6 +48,9 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith(API_PREFIX):
         return _problem(404, "not_found", "There is nothing at this address.")
+    if request.path == "/setup/":
+        text = "Its administrator is registered, so the setup link has done its work. Log in instead."
+        return _page(request, 404, "This installation is set up", text)
     return _page(
         request, 404, "There is no such page", "The address is mistyped, or what it showed was deleted meanwhile."
     )

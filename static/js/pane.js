@@ -64,7 +64,10 @@
   });
 
   // What was typed while the server did not answer is not stored: say so, and ask before it is left.
-  form.addEventListener("input", (event) => typedSince.add(event.target.name));
+  form.addEventListener("input", (event) => {
+    typedSince.add(event.target.name);
+    document.querySelector("#test-run > .notice-error")?.remove(); // why the form could not be tested may be mended now
+  });
   document.body.addEventListener("htmx:beforeSend", (event) => {
     if (event.detail.requestConfig.parameters.form) typedSince.clear();
   });

@@ -87,7 +87,9 @@ def test_a_claimed_installation_has_no_setup_page_even_when_all_accounts_are_gon
     token = setup.new_token()
     register(client, token)
     User.objects.all().delete()
-    assert Client().get("/setup/").status_code == 404
+    gone = Client().get("/setup/")
+    assert gone.status_code == 404
+    assert "Log in instead" in gone.content.decode()
     assert register(Client(), token).status_code == 404
     with pytest.raises(setup.AlreadyClaimed):
         setup.new_token()

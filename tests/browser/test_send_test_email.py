@@ -24,6 +24,15 @@ def _any_port(settings: Settings) -> None:
     settings.NETWORK_POLICY = NetworkPolicy(ports=None)
 
 
+def test_why_a_test_was_refused_goes_away_when_the_form_is_mended(admin_page: Page) -> None:
+    admin_page.goto("/configuration/email/")
+    panel = admin_page.locator("#test")
+    panel.get_by_role("button", name="Send test email").click()
+    expect(panel.get_by_text("there is nothing to test")).to_be_visible()
+    admin_page.get_by_label("SMTP on").check()
+    expect(panel.get_by_text("there is nothing to test")).to_have_count(0)
+
+
 def test_a_wrong_password_is_explained_and_the_right_one_sends(
     admin_page: Page, smtp_server: Callable[..., SmtpServer], authority: TestAuthority
 ) -> None:
