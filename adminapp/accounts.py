@@ -37,14 +37,21 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
 
     def set_password(self, user: User, password: str) -> None:
         super().set_password(user, password)
-        audit.record("password.changed", actor=Actor(name=user.get_username(), user=user))
+        audit.record(
+            "password.changed", actor=Actor(name=user.get_username(), user=user, address=_address(self.request))
+        )
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, object]) -> None:
         """The hall sends no mail: a login must not depend on the mail that it is there to repair."""
 
 
+def _address(request: HttpRequest | None) -> str:
+    """Where the request came from; "" where there is none, as on the command line."""
+    return str(request.META["REMOTE_ADDR"]) if request is not None else ""
+
+
 def _actor(request: HttpRequest, user: User | None = None, name: str = "") -> Actor:
-    return Actor(name=user.get_username() if user else name, user=user, address=str(request.META["REMOTE_ADDR"]))
+    return Actor(name=user.get_username() if user else name, user=user, address=_address(request))
 
 
 def check_email(email: str) -> str:
@@ -59,11 +66,12 @@ def check_email(email: str) -> str:
 
 
 @transaction.atomic
-def create_administrator(*, email: str, password: str) -> User:
-    """Makes an account that may do everything. Raises ValidationError for an unfit address or password."""
+def create_administrator(*, email: str, password: str, address: str = "") -> User:
+    """Makes an account that may do everything; `address` is where the request for it came from, if it was one.
+    Raises ValidationError for an unfit address or password."""
     normal = check_email(email)
     validate_password(password, User(username=normal, email=normal))
     user = User.objects.create_user(username=normal, email=normal, password=password, is_staff=True, is_superuser=True)
     EmailAddress.objects.create(user=user, email=normal, verified=True, primary=True)
-    audit.record("administrator.created", actor=Actor(name=normal, user=user), subject=normal)
+    audit.record("administrator.created", actor=Actor(name=normal, user=user, address=address), subject=normal)
     return user

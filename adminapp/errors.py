@@ -1,7 +1,11 @@
 """What is answered when something went wrong with a request: a page for people, a problem document below /api/."""
 
+import sys
+
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import get_template
 from django.views.decorators.csrf import requires_csrf_token
 
 from emailcfg.problems import CONTENT_TYPE, Problem
@@ -57,10 +61,21 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Without context processors: whatever failed may be what they need."""
+    """Without context processors: whatever failed may be what they need. A database that is locked or full for the
+    moment is no error of the program: 503, wherever it was met."""
+    if isinstance(sys.exc_info()[1], OperationalError):
+        return _database_unavailable(request)
     if request.path.startswith(API_PREFIX):
         return _problem(500, "internal_error", "The service failed in answering. Its log says why; repeat the request.")
-    from django.template.loader import get_template
-
     page = get_template("adminapp/error_500.html").render()
     return HttpResponse(page, status=500)
+
+
+def _database_unavailable(request: HttpRequest) -> HttpResponse:
+    if request.path.startswith(API_PREFIX):
+        sentence = "The database can't take this request right now. Nothing was changed; repeat it."
+        response: HttpResponse = _problem(503, "database_unavailable", sentence)
+    else:
+        response = HttpResponse(get_template("adminapp/error_503.html").render(), status=503)
+    response["Retry-After"] = "5"
+    return response

@@ -14,7 +14,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from adminapp import keys
-from emailcfg import restored, schema_upgrade
+from emailcfg import audit, restored, schema_upgrade
+from emailcfg.actor import SYSTEM
 from emailcfg.models import Secret
 
 Say = Callable[[str], None]
@@ -49,6 +50,7 @@ def make_keys(say: Say) -> None:
         ciphertext_exists=Secret.objects.exists(),
     )
     if made:
+        audit.record("key.made", actor=SYSTEM)
         say(f"Made the encryption key {settings.ENCRYPTION_KEY_FILES[0]}: keep a copy apart from the database's.")
 
 

@@ -52,7 +52,7 @@ def is_valid(token: str) -> bool:
     return SetupToken.objects.filter(digest=_digest(token), expires_at__gt=timezone.now()).exists()
 
 
-def claim(*, email: str, password: str) -> User:
+def claim(*, email: str, password: str, address: str = "") -> User:
     """Registers the first administrator and closes the first run for ever, in one transaction.
 
     Raises ValidationError for an unfit address or password, AlreadyClaimed when another was first."""
@@ -60,7 +60,7 @@ def claim(*, email: str, password: str) -> User:
         with transaction.atomic():
             Claim.objects.create(email=email)
             SetupToken.objects.all().delete()
-            return create_administrator(email=email, password=password)
+            return create_administrator(email=email, password=password, address=address)
     except IntegrityError:
         if is_claimed():
             raise AlreadyClaimed from None
@@ -120,7 +120,11 @@ def setup(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "adminapp/setup.html", {"form": form}, status=422)
     try:
-        user = claim(email=form.cleaned_data["email"], password=form.cleaned_data["password"])
+        user = claim(
+            email=form.cleaned_data["email"],
+            password=form.cleaned_data["password"],
+            address=str(request.META["REMOTE_ADDR"]),
+        )
     except AlreadyClaimed:
         return redirect("account_login")
     login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")

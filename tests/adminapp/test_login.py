@@ -158,3 +158,11 @@ def test_a_far_reaching_act_asks_for_the_password_again_once_the_last_time_is_lo
         assert wrong.status_code == 200
         right = client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": "/support/"})
         assert (right.status_code, right["Location"]) == (302, "/support/")
+
+
+def test_a_changed_password_is_on_record_with_where_it_came_from(admin_client: Client) -> None:
+    new = "another horse battery staple"
+    data = {"oldpassword": PASSWORD, "password1": new, "password2": new}
+    admin_client.post("/accounts/password/change/", data, REMOTE_ADDR="127.0.0.9")
+    event = AuditEvent.objects.filter(action="password.changed").latest("pk")
+    assert (event.actor_name, event.address, event.detail) == ("ana@acme.example", "127.0.0.9", {})

@@ -6,9 +6,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from adminapp import setup
 from adminapp.models import Claim
+from emailcfg import audit
+from emailcfg.actor import Actor
 
 
 class Command(BaseCommand):
@@ -22,7 +25,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["reset"]:
-            Claim.objects.all().delete()
+            with transaction.atomic():
+                Claim.objects.all().delete()
+                audit.record("administrator.reset", actor=Actor(name="command line"))
         try:
             token = setup.new_token()
         except setup.AlreadyClaimed:
