@@ -63,6 +63,11 @@ class Facts:
         payload = self.active.revision.payload if self.active.revision is not None else {}
         return bool(payload.get("general", {}).get("suppress_all"))
 
+    @property
+    def diverts_to(self) -> str:
+        payload = self.active.revision.payload if self.active.revision is not None else {}
+        return str(payload.get("general", {}).get("divert_to") or "")
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -207,6 +212,9 @@ def _proven(facts: Facts) -> Verdict:
     if facts.proof is None:
         sentence = f"r{facts.active.revision_id} is active, and nothing has proven yet that mail works."
         return Verdict("unknown", "Active, not proven yet", sentence)
+    if facts.diverts_to:
+        sentence = f"All mail goes to {facts.diverts_to}: nobody else receives any."
+        return Verdict("warning", "All mail is diverted", sentence, facts.proof.at)
     return Verdict(
         "ok", f"Mail works ({facts.proof.what} {_ago(facts, facts.proof.at)})", "Mail works.", facts.proof.at
     )

@@ -76,6 +76,15 @@ def test_mail_that_was_suppressed_proves_nothing(active: ActiveConfig) -> None:
     assert now_says().level == "unknown"
 
 
+def test_it_is_not_green_while_all_mail_goes_elsewhere(db: None) -> None:
+    active = activate(a_config(general={"divert_to": "box@acme.example"}))
+    a_service(active.generation)
+    a_message("sent", ACCEPTED, revision=active.revision_id)
+    found = now_says()
+    assert (found.level, found.short) == ("warning", "All mail is diverted")
+    assert found.sentence == "All mail goes to box@acme.example: nobody else receives any."
+
+
 def test_a_failed_test_counts_only_until_something_works(active: ActiveConfig) -> None:
     assert active.revision is not None
     a_test_of(active.revision, "failed")
