@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from adminapp.templatetags.time_shown import words
-from emailcfg import confirmation, obstacles, restored
+from emailcfg import confirmation, obstacles, restored, tested
 from emailcfg.models import ActiveConfig, ServiceInstance, TestSend
 from outbound import explained, instances, queries
 from outbound.models import Attempt, Breaker, Message, Priority, QueueState
@@ -19,7 +19,6 @@ _LOOKED_AT = 100  # the newest attempts, among which the last acceptance is look
 _COUNTED = 1_000
 _TESTS = 20  # the newest, among which the last that worked is looked for
 _SLOW = timedelta(minutes=15)
-_PROVEN = (TestSend.State.ACCEPTED, TestSend.State.RECEIVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +131,10 @@ def _proof(active: ActiveConfig) -> tuple[TestSend | None, Proof | None]:
     )
     tests = list(
         TestSend.objects.filter(content_hash=active.revision.content_hash, finished_at__isnull=False)
-        .filter(Q(dry_run=False) | Q(source=TestSend.Source.HEALTH))
+        .filter(tested.REAL | Q(source=TestSend.Source.HEALTH))
         .defer("steps")[:_TESTS]
     )
-    worked = next((test for test in tests if test.state in _PROVEN), None)
+    worked = next((test for test in tests if test.state in tested.PROVEN), None)
     proofs = [sent] if sent is not None else []
     if worked is not None and worked.finished_at is not None:
         at = worked.received_at or worked.finished_at

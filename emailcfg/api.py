@@ -109,7 +109,7 @@ def _document(revision: ConfigRevision | None) -> tuple[dict[str, Any] | None, s
 
 
 def _row(listed: Listed) -> dict[str, Any]:
-    revision, test = listed.revision, listed.test
+    revision, badge = listed.revision, listed.tested
     return {
         "number": revision.number,
         "description": revision.description,
@@ -119,7 +119,7 @@ def _row(listed: Listed) -> dict[str, Any]:
         "schema_version": revision.schema_version,
         "content_hash": revision.content_hash,
         "state": listed.state,
-        "test": {"state": test.state, "at": test.finished_at, "by": test.actor_name} if test is not None else None,
+        "test": {"state": badge.test.state, "at": badge.at, "by": badge.test.actor_name} if badge is not None else None,
     }
 
 

@@ -124,7 +124,7 @@ class ActiveOut(Schema):
 
 
 class LastTestOut(Schema):
-    """The last finished real test of exactly this content."""
+    """The last finished real test of exactly this content; `at` is when it ended, or when its mail was received."""
 
     __test__ = False  # not a test case, whatever pytest thinks of the name
 

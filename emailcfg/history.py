@@ -6,20 +6,20 @@ from datetime import datetime, timedelta
 
 from django.db.models import Max, QuerySet
 
-from emailcfg.models import Activation, ActiveConfig, ConfigRevision, TestSend
-
-PROVEN = (TestSend.State.ACCEPTED, TestSend.State.RECEIVED)
+from emailcfg import tested
+from emailcfg.models import Activation, ActiveConfig, ConfigRevision
+from emailcfg.tested import Tested
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A revision as the list shows it. `state` is "active", "was_active" or "draft"; `test` the last finished test
-    of exactly its content, dry runs excepted."""
+    """A revision as the list shows it. `state` is "active", "was_active" or "draft"; `tested` the last
+    real test of exactly its content."""
 
     revision: ConfigRevision
     state: str
     last_activated: datetime | None
-    test: TestSend | None
+    tested: Tested | None
 
     @property
     def is_active(self) -> bool:
@@ -28,10 +28,6 @@ class Listed:
     @property
     def is_draft(self) -> bool:
         return self.state == "draft"
-
-    @property
-    def proven(self) -> bool:
-        return self.test is not None and self.test.state in PROVEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,7 @@ def listed(revisions: Iterable[ConfigRevision], active: ActiveConfig) -> list[Li
         .values_list("revision")
         .annotate(last=Max("at"))
     )
-    tests = last_tests(revision.content_hash for revision in revisions)
+    tests = tested.latest(revision.content_hash for revision in revisions)
     return [
         Listed(
             revision,
@@ -77,18 +73,6 @@ def _state(revision: ConfigRevision, active: ActiveConfig, was_activated: bool) 
     if revision.number == active.revision_id:
         return "active"
     return "was_active" if was_activated else "draft"
-
-
-def last_tests(hashes: Iterable[str]) -> dict[str, TestSend]:
-    """The last finished real test of each content, by hash."""
-    newest = (
-        TestSend.objects.filter(content_hash__in=set(hashes), dry_run=False, finished_at__isnull=False)
-        .order_by()
-        .values("content_hash")
-        .annotate(last=Max("pk"))
-        .values("last")
-    )
-    return {test.content_hash: test for test in TestSend.objects.filter(pk__in=newest).defer("steps", "explanation")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from django.utils import timezone
 
-from emailcfg import activation, history, obstacles, ports, revisions
+from emailcfg import activation, obstacles, ports, revisions, tested
 from emailcfg.convergence import LOST_AFTER
 from emailcfg.diagnosis.dns import check_sender_domain
 from emailcfg.diagnosis.findings import State
@@ -135,10 +135,10 @@ def _of_queue(config: EmailConfig, running: EmailConfig | None) -> list[Conseque
 
 
 def _of_tests(content_hash: str) -> list[Consequence]:
-    test = history.last_tests([content_hash]).get(content_hash)
-    if test is None or test.finished_at is None:
+    found = tested.of(content_hash)
+    if found is None:
         return [Consequence(Level.WARNING, "untested", "This configuration was never tested. Send a test email first.")]
-    when = timezone.localtime(test.finished_at).strftime("%d %b %Y %H:%M %Z")
+    test, when = found.test, timezone.localtime(found.at).strftime("%d %b %Y %H:%M %Z")
     if test.state == TestSend.State.RECEIVED:
         return [Consequence(Level.NOTE, "tested", f"Tested by {test.actor_name} on {when}: the mail was received.")]
     if test.state == TestSend.State.ACCEPTED:

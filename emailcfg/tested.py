@@ -1,38 +1,54 @@
-"""What tests proved of exact content: the "tested" badge belongs to a content hash, and goes with any change."""
+"""What tests proved of exact content: the "tested" badge belongs to a content hash, and goes with any change.
 
+Only a real test counts, one that handed a mail over. A dry run and a health check prove less (a login, an address),
+so they neither give the badge nor take it; they stand in the list of tests. An interrupted test proved nothing.
+The pane, History, the check before an activation and Status all ask here.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Max, Q
+
 from emailcfg.models import TestSend
 
-_VERDICTS = {
-    TestSend.State.RECEIVED: ("tone-ok", "circle-check", "received"),
-    TestSend.State.ACCEPTED: ("tone-ok", "circle-check", "test accepted"),
-    TestSend.State.PASSED: ("tone-ok", "circle-check", "dry run passed"),
-    TestSend.State.FAILED: ("tone-bad", "circle-x", "test failed"),
-}
+PROVEN = (TestSend.State.ACCEPTED, TestSend.State.RECEIVED)
+REAL = Q(dry_run=False, state__in=(*PROVEN, TestSend.State.FAILED), finished_at__isnull=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """The newest finished test of a content. `tone` and `icon` are the page's, `words` are for people."""
+    """The newest real test of a content that ended."""
 
     test: TestSend
-    tone: str
-    icon: str
-    words: str
     at: datetime
 
     @property
     def ok(self) -> bool:
-        return self.test.state != TestSend.State.FAILED
+        return self.test.state in PROVEN
+
+    @property
+    def tone(self) -> str:
+        return "tone-ok" if self.ok else "tone-bad"
+
+    @property
+    def icon(self) -> str:
+        return "circle-check" if self.ok else "circle-x"
+
+    @property
+    def words(self) -> str:
+        return f"test {self.test.get_state_display()}"
 
 
-def latest(content_hash: str) -> Tested | None:
-    """The newest test of this content that ended, or None. A health check is no test: it proves the login alone."""
-    ended = TestSend.objects.filter(content_hash=content_hash, state__in=list(_VERDICTS)).exclude(finished_at=None)
-    test = ended.exclude(source=TestSend.Source.HEALTH).first()
-    if test is None or test.finished_at is None:
-        return None
-    tone, icon, words = _VERDICTS[TestSend.State(test.state)]
-    return Tested(test, tone, icon, words, test.received_at or test.finished_at)
+def latest(hashes: Iterable[str]) -> dict[str, Tested]:
+    """The newest real test of each content that has one, by hash: one query for all of them."""
+    newest = TestSend.objects.filter(REAL, content_hash__in=set(hashes)).order_by()
+    last = newest.values("content_hash").annotate(last=Max("pk")).values("last")
+    tests = TestSend.objects.filter(pk__in=last).defer("steps", "explanation")
+    return {test.content_hash: Tested(test, test.received_at or test.finished_at or test.started_at) for test in tests}
+
+
+def of(content_hash: str) -> Tested | None:
+    """The newest real test of this content, or None."""
+    return latest([content_hash]).get(content_hash)

@@ -147,7 +147,9 @@ _NAMES = {  # fact: the keys under which the steps may tell it
     "expires": ("not_after",),
     "issuer": ("issuer",),
     "mechanisms": ("mechanisms", "auth"),
+    "mechanism_tried": ("mechanism",),
     "scopes": ("scopes",),
+    "verified_found": ("verified_found",),
     "size_limit": ("size",),
     "other_region_accepts": ("other_region_accepts",),
 }

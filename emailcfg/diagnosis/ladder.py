@@ -45,7 +45,7 @@ _ORDER: dict[Mode, tuple[Stage, ...]] = {
     "starttls": (*_REACH, Stage.GREETING, Stage.TLS, Stage.EHLO, *_MAIL),
     "tls": (*_REACH, Stage.TLS, Stage.GREETING, Stage.EHLO, *_MAIL),
     "none": (*_REACH, Stage.GREETING, Stage.TLS, Stage.EHLO, *_MAIL),  # TLS says that it was not needed
-    "sendgrid": (*_REACH, Stage.TLS, Stage.KEY, Stage.DATA, Stage.ACCEPTED),
+    "sendgrid": (*_REACH, Stage.TLS, Stage.KEY, Stage.SENDER, Stage.DATA, Stage.ACCEPTED),
 }
 _AFTER_A_DRY_RUN = (Stage.DATA, Stage.ACCEPTED)
 _AFTER_THE_LOGIN = (Stage.SENDER, Stage.RECIPIENT, *_AFTER_A_DRY_RUN)

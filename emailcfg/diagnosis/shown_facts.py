@@ -50,10 +50,13 @@ def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Largest message (SIZE)", f"{size / 1048576:.0f} MB" if isinstance(size, int) and size else ""),
         ("Logins offered (AUTH)", _listed(facts.get("auth") or facts.get("mechanisms"))),
         ("Login used", _text(facts.get("mechanism"))),
+        ("Login refused before", _text(facts.get("mechanism_refused"))),
         ("User name", _text(facts.get("username"))),
         ("Pipelining", _yes_no(facts.get("pipelining"))),
         ("Addresses beyond ASCII (SMTPUTF8)", _yes_no(facts.get("smtputf8"))),
         ("Permissions of the key", _listed(facts.get("scopes"))),
+        ("Verified senders", _listed(facts.get("verified_senders"))),
+        ("Authenticated domains", _listed(facts.get("authenticated_domains"))),
         ("Id at the service", _text(facts.get("message_id"))),
     ]
     return [(label, value) for label, value in told if value]

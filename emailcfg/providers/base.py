@@ -13,7 +13,7 @@ from typing import Protocol
 
 class Stage(StrEnum):
     """The steps of a delivery, in the order in which they happen. SendGrid uses `KEY` in place of the
-    SMTP dialogue between `TLS` and `DATA`."""
+    SMTP dialogue between `TLS` and `SENDER`, and asks for no recipient."""
 
     RESOLVE = "resolve"
     CONNECT = "connect"

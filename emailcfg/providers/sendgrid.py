@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from emailcfg.network import NetworkPolicy
-from emailcfg.providers import certificate, connect, sendgrid_answer
+from emailcfg.providers import certificate, connect, sendgrid_answer, sendgrid_senders
 from emailcfg.providers.base import (
     ErrorClass,
     Failure,
@@ -36,6 +36,7 @@ from emailcfg.schema import SendGrid
 BASE_URLS = {"global": "https://api.sendgrid.com", "eu": "https://api.eu.sendgrid.com"}
 _CONNECT_TIMEOUT_S = 30.0
 _IDLE_S = 30.0  # after this a kept connection may be gone without our having heard of it
+_ASK_S = 5.0  # for each list of senders: a test must not lose its time to them
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,7 @@ class SendGridSession:
                     sock.close()
                     raise
                 encrypted = connect.encrypt(
-                    sock,
-                    self._host,
-                    context=context,
-                    timeout_s=_CONNECT_TIMEOUT_S,
-                    deadline=deadline,
+                    sock, self._host, context=context, timeout_s=_CONNECT_TIMEOUT_S, deadline=deadline
                 )
                 note.facts.update(certificate.tls_facts(encrypted))
                 self.tls = str(note.facts["version"])
@@ -165,8 +162,11 @@ class SendGridSession:
         on_result: Callable[[Result], None],
         observer: Observer = ignore_steps,
     ) -> None:
-        """See `base.Session.deliver`; DATA is the request, ACCEPTED its answer."""
+        """See `base.Session.deliver`; DATA is the request, ACCEPTED its answer. Only a session that is watched asks
+        for the verified senders first (SENDER)."""
         for mail in mails:
+            if observer is not ignore_steps:
+                self._check_sender(mail, observer, decides=False)
             start = time.perf_counter()
             deadline = time.monotonic() + self._deadline_s
             try:
@@ -186,8 +186,10 @@ class SendGridSession:
             self._judge(mail, answer, start, on_result, observer)
 
     def probe(self, mail: Mail, observer: Observer = ignore_steps) -> None:
-        """Has SendGrid check the mail's form (its sandbox mode): nothing is sent, and neither the sender's identity
-        nor the recipient is proven. Raises SessionError for a refusal."""
+        """Looks the sender up, as far as the key may and somebody watches, and has SendGrid check the mail's form (its
+        sandbox mode): nothing is sent, and the recipient is not proven. Raises SessionError for a refusal."""
+        if observer is not ignore_steps:
+            self._check_sender(mail, observer, decides=True)
         start = time.perf_counter()
         deadline = time.monotonic() + self._deadline_s
         try:
@@ -206,9 +208,20 @@ class SendGridSession:
         if failure is not None:
             observer(Step(Stage.DATA, False, ms, failure.words, {}, reply, failure))
             raise SessionError(failure)
-        for stage in (Stage.SENDER, Stage.RECIPIENT):
-            observer(Step(stage, None, 0.0, "SendGrid checks this only when a mail is sent."))
+        observer(Step(Stage.RECIPIENT, None, 0.0, "SendGrid checks this only when a mail is sent."))
         observer(Step(Stage.DATA, True, ms, "SendGrid finds the form of the mail valid. Nothing was sent.", {}, reply))
+
+    def _check_sender(self, mail: Mail, observer: Observer, *, decides: bool) -> None:
+        with Stages(observer).stage(Stage.SENDER) as note:
+            sendgrid_senders.note_sender(note, mail.mail_from, self._asked, self._redact, decides=decides)
+
+    def _asked(self, path: str) -> Response | None:
+        deadline = time.monotonic() + min(_ASK_S, self._deadline_s)
+        try:
+            self._ready(deadline)
+            return self._exchange("GET", path, b"", deadline).response
+        except (ExchangeError, SessionError):
+            return None
 
     def close(self) -> None:
         if self._http is not None:
@@ -229,12 +242,7 @@ class SendGridSession:
         self._connect(Stages(ignore_steps), deadline)
 
     def _judge(
-        self,
-        mail: Mail,
-        answer: _Answer,
-        start: float,
-        on_result: Callable[[Result], None],
-        observer: Observer,
+        self, mail: Mail, answer: _Answer, start: float, on_result: Callable[[Result], None], observer: Observer
     ) -> None:
         response = answer.response
         message_id = words(response.headers.get("x-message-id", ""), self._redact)[:255]

@@ -81,7 +81,11 @@ class Dialogue:
         note.detail = ", ".join(f"{keyword} {value}".strip() for keyword, value in offered.items())
 
     def login(self, note: Note, user_name: str, password: SecretStr | None, *, encrypted: bool) -> None:
-        """One attempt by PLAIN, else by LOGIN, and never in clear but within this machine (RFC 4954, RFC 4616)."""
+        """One attempt by PLAIN, else by LOGIN, and never in clear but within this machine (RFC 4954, RFC 4616).
+
+        A server that lists PLAIN and answers 504 has looked at no password (RFC 4954 section 4: the mechanism is not
+        known to it), so LOGIN, if it is offered, is the first attempt. After any other refusal nothing is tried
+        again: servers lock accounts for that."""
         if not user_name or password is None:
             note.ok, note.detail = None, "No login is configured."
             return
@@ -89,20 +93,29 @@ class Dialogue:
         note.facts.update(mechanisms=mechanisms, username=user_name)
         if not encrypted and not connect.is_loopback(self._wire.sock):
             raise failed(Stage.LOGIN, ErrorClass.CONFIGURATION, "password_in_clear", "The connection is not encrypted.")
-        mechanism = next((name for name in ("PLAIN", "LOGIN") if name in mechanisms), None)
-        if mechanism is None:
+        usable = [name for name in ("PLAIN", "LOGIN") if name in mechanisms]
+        if not usable:
             detail = f"The server offers: {', '.join(mechanisms)}." if mechanisms else "The server offers no login."
             raise failed(Stage.LOGIN, ErrorClass.CONFIGURATION, "auth_not_offered", detail)
-        note.facts["mechanism"] = mechanism
         user, secret = user_name.encode(), password.get_secret_value().encode()
-        if mechanism == "PLAIN":
-            answers = [b"AUTH PLAIN " + base64.b64encode(b"\0" + user + b"\0" + secret)]
-        else:
-            answers = [b"AUTH LOGIN", base64.b64encode(user), base64.b64encode(secret)]
-        for answer in answers[:-1]:
+        note.facts["mechanism"] = usable[0]
+        reply = self._plain(user, secret) if usable[0] == "PLAIN" else self._login(user, secret)
+        refused = ""
+        if reply.code == 504 and usable == ["PLAIN", "LOGIN"]:
+            note.facts.update(mechanism="LOGIN", mechanism_refused="PLAIN")
+            refused = f"; PLAIN was refused: {reply.code} {reply.text}"
+            reply = self._login(user, secret)
+        note.reply = self._expect(Stage.LOGIN, reply, 235)
+        note.detail = f"{note.facts['mechanism']} as {user_name}{refused}"
+
+    def _plain(self, user: bytes, secret: bytes) -> Reply:
+        initial = base64.b64encode(b"\0" + user + b"\0" + secret)
+        return self._command(Stage.LOGIN, b"AUTH PLAIN " + initial + b"\r\n")
+
+    def _login(self, user: bytes, secret: bytes) -> Reply:
+        for answer in (b"AUTH LOGIN", base64.b64encode(user)):
             self._expect(Stage.LOGIN, self._command(Stage.LOGIN, answer + b"\r\n"), 334)
-        note.reply = self._expect(Stage.LOGIN, self._command(Stage.LOGIN, answers[-1] + b"\r\n"), 235)
-        note.detail = f"{mechanism} as {user_name}"
+        return self._command(Stage.LOGIN, base64.b64encode(secret) + b"\r\n")
 
     def _read(self, stage: Stage) -> Reply:
         try:

@@ -162,7 +162,7 @@ def _tested(understood: Understood) -> Tested | None:
     if understood.config is None or understood.config.provider is None:
         return None
     try:
-        return tested.latest(secrets.hash_of(understood.config, secrets.key_ring()))
+        return tested.of(secrets.hash_of(understood.config, secrets.key_ring()))
     except SecretUnavailable:
         return None
 

@@ -37,17 +37,10 @@ def test_tested_belongs_to_exact_content() -> None:
     a_test_of(first, "accepted")
     second = a_revision(a_config(smtp__timeout_s=10))
     listed = {one.revision.number: one for one in history.page(activation.current()).revisions}
-    assert listed[first.number].proven
-    assert listed[second.number].test is None
-
-
-def test_the_last_finished_real_test_counts() -> None:
-    revision = a_revision()
-    a_test_of(revision, "accepted")
-    failed = a_test_of(revision, "failed")
-    a_test_of(revision, "passed", dry_run=True)
-    a_test_of(revision, "running", finished_at=None)
-    assert history.last_tests([revision.content_hash])[revision.content_hash] == failed
+    first_tested = listed[first.number].tested
+    assert first_tested is not None
+    assert first_tested.ok
+    assert listed[second.number].tested is None
 
 
 def test_pages_hold_every_revision_once_and_in_order() -> None:

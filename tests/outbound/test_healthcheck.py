@@ -91,7 +91,7 @@ def test_a_check_is_no_proof_that_mail_is_taken(scripted_smtp: Callable[..., Scr
     active = activate(a_config(scripted_smtp().port))
     healthcheck.run(ANA)
     assert active.revision is not None
-    assert tested.latest(active.revision.content_hash) is None
+    assert tested.of(active.revision.content_hash) is None
 
 
 def test_once_a_day_and_not_on_the_day_of_an_activation(

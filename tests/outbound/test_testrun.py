@@ -17,7 +17,7 @@ from outbound.testsend import Plan
 from tests.outbound.making import ANA, a_config
 from tests.servers.certificates import TestAuthority
 from tests.servers.scripted import Drip, ScriptedSmtp
-from tests.servers.sendgrid import KEY, SendGridServer
+from tests.servers.sendgrid import KEY, SendGridServer, refusal
 from tests.servers.smtp import SmtpServer
 
 pytestmark = pytest.mark.django_db
@@ -163,6 +163,21 @@ def test_an_address_the_operator_set_has_no_other_region(sendgrid_server: SendGr
     assert test.explanation is not None
     assert test.explanation["code"] == "sendgrid-key"
     assert test.alternatives == []
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_sender_that_sendgrid_has_not_verified_is_told_with_those_it_has(
+    dry_run: bool, sendgrid_server: SendGridServer, settings: Settings
+) -> None:
+    settings.SENDGRID_API_URL = sendgrid_server.url
+    sendgrid_server.senders, sendgrid_server.domains = {"news@shop.example": True}, {"shop.example": True}
+    sendgrid_server.next_answers = [refusal(403, "The from address does not match a verified Sender Identity.")]
+    test = outcome_of(sendgrid_config(), dry_run=dry_run)
+    assert test.state == "failed"
+    assert test.explanation is not None
+    assert test.explanation["code"] == "sendgrid-sender-identity"
+    assert "account: news@shop.example, shop.example." in test.explanation["cause"]
+    assert rung(test, "sender")["ok"] is (False if dry_run else None)
 
 
 def sendgrid_config() -> EmailConfig:

@@ -1,4 +1,5 @@
-"""An HTTP server that answers like SendGrid's v3 API: scopes, mail/send, and refusals by programme."""
+"""An HTTP server that answers like SendGrid's v3 API: scopes, verified senders and domains, mail/send, and refusals by
+programme."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,9 @@ def refusal(status: int, message: str, headers: Mapping[str, str] | None = None)
 class SendGridServer:
     """`sent` holds the payloads taken by mail/send, `requests` every request as "METHOD /path".
 
-    `next_answers` are used up by mail/send first; `scopes_answer` replaces the answer of the scopes."""
+    `next_answers` are used up by mail/send first; `scopes_answer` replaces the answer of the scopes. `senders` maps
+    verified senders, `domains` authenticated domains, to whether they are proven; None: this key may not read them.
+    `lists_answer` replaces the answers of both."""
 
     def __init__(self, server: HTTPServer) -> None:
         self._server = server
@@ -37,7 +40,12 @@ class SendGridServer:
         self.requests: list[str] = []
         self.next_answers: list[Answer] = []
         self.scopes_answer: Answer | None = None
+        self.senders: dict[str, bool] | None = None
+        self.domains: dict[str, bool] | None = None
+        self.lists_answer: Answer | None = None
         server.expect_request("/v3/scopes", method="GET").respond_with_handler(self._scopes)
+        server.expect_request("/v3/verified_senders", method="GET").respond_with_handler(self._senders)
+        server.expect_request("/v3/whitelabel/domains", method="GET").respond_with_handler(self._domains)
         server.expect_request("/v3/mail/send", method="POST").respond_with_handler(self._send)
 
     @property
@@ -53,6 +61,24 @@ class SendGridServer:
         if scopes is None:
             return _response(refusal(401, "The provided authorization grant is invalid, expired, or revoked"))
         return _response(Answer(200, {"scopes": list(scopes)}))
+
+    def _senders(self, request: Request) -> Response:
+        self.requests.append("GET /v3/verified_senders")
+        if self.lists_answer is not None:
+            return _response(self.lists_answer)
+        if self.senders is None:
+            return _response(refusal(403, "access forbidden"))
+        rows = [{"id": n, "from_email": name, "verified": ok} for n, (name, ok) in enumerate(self.senders.items(), 1)]
+        return _response(Answer(200, {"results": rows[: request.args.get("limit", default=50, type=int)]}))
+
+    def _domains(self, request: Request) -> Response:
+        self.requests.append("GET /v3/whitelabel/domains")
+        if self.lists_answer is not None:
+            return _response(self.lists_answer)
+        if self.domains is None:
+            return _response(refusal(403, "access forbidden"))
+        rows = [{"id": n, "domain": name, "valid": ok} for n, (name, ok) in enumerate(self.domains.items(), 1)]
+        return _response(Answer(200, rows[: request.args.get("limit", default=50, type=int)]))
 
     def _send(self, request: Request) -> Response:
         self.requests.append("POST /v3/mail/send")

@@ -68,9 +68,10 @@ RULES = (
     Rule(
         "login-method-not-shared",
         "Server and product share no way to log in.",
-        "{host} offers login only in ways that need more than a user name and a password, or has switched off the one "
-        "that was tried.",
-        "Ask the provider to allow the methods PLAIN or LOGIN over TLS for this account, or use another service.",
+        "This product logs in by PLAIN or LOGIN, inside TLS. {host} offers neither, or has switched off the one that "
+        "was tried.",
+        "Ask the provider to allow PLAIN or LOGIN over TLS for this account, or use another service. XOAUTH2 and "
+        "OAUTHBEARER need a registered application, NTLM and GSSAPI a Windows domain; this product has neither.",
         (
             Match(reasons=("auth_not_offered",), facts=("mechanisms",)),
             Match(
@@ -79,7 +80,10 @@ RULES = (
             ),
             Match(stages=LOGIN, codes=(504, 534)),
         ),
-        notes=(("mechanisms", "The server offers {mechanisms}."),),
+        notes=(
+            ("mechanism_tried", "{mechanism_tried} was tried."),
+            ("mechanisms", "The server offers {mechanisms}."),
+        ),
     ),
     Rule(
         "password-not-ascii",

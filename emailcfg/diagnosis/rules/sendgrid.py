@@ -90,6 +90,7 @@ RULES = (
             Match(provider="sendgrid", reasons=("sender_not_verified",)),
         ),
         SENDER_IDENTITY,
+        notes=(("verified_found", "Verified senders and domains of the account: {verified_found}."),),
     ),
     Rule(
         "sendgrid-unauthenticated",

@@ -128,7 +128,7 @@ class Command(BaseCommand):
             {
                 "number": one.revision.number,
                 "state": one.state,
-                "tested": one.test.state if one.test else None,
+                "tested": one.tested.test.state if one.tested else None,
                 "created_at": one.revision.created_at.isoformat(),
                 "author": one.revision.author_name,
                 "description": one.revision.description,

@@ -234,13 +234,41 @@ def test_what_a_server_offers_is_not_taken_for_the_cause(offers: str, scripted_s
 
 
 @pytest.mark.parametrize(
-    ("keywords", "rule"), [([], "login-not-offered"), (["AUTH XOAUTH2 GSSAPI"], "login-method-not-shared")]
+    ("offer", "rule"),
+    [
+        ("", "login-not-offered"),
+        ("XOAUTH2", "login-method-not-shared"),
+        ("NTLM GSSAPI", "login-method-not-shared"),
+        ("CRAM-MD5", "login-method-not-shared"),
+    ],
 )
-def test_a_server_without_a_usable_login(keywords: list[str], rule: str, scripted_smtp: Scripted) -> None:
-    server = scripted_smtp(keywords=keywords)
+def test_a_server_without_a_usable_login_is_told_with_what_it_offers(
+    offer: str, rule: str, scripted_smtp: Scripted
+) -> None:
+    server = scripted_smtp(keywords=[f"AUTH {offer}"] if offer else [])
     told = explained(smtp(server.port, username="ana", password=SecretStr("hunter2-secret")))
     assert told.code == rule
-    assert ("XOAUTH2, GSSAPI" in told.cause) == bool(keywords)
+    if offer:
+        assert f"The server offers {', '.join(offer.split())}." in told.cause
+    assert not [command for command in server.commands if command.startswith("AUTH")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "535 5.7.8 Authentication mechanism not supported",
+        "535 5.7.0 PLAIN authentication mechanism is unsupported",
+        "534 5.7.9 Authentication mechanism not available",
+    ],
+)
+def test_a_login_method_that_is_switched_off_is_told_with_what_else_is_offered(
+    answer: str, scripted_smtp: Scripted
+) -> None:
+    server = scripted_smtp({"AUTH PLAIN": answer}, keywords=["AUTH PLAIN LOGIN XOAUTH2"])
+    told = explained(smtp(server.port, username="ana", password=SecretStr("hunter2-secret")))
+    assert told.code == "login-method-not-shared"
+    assert "PLAIN was tried. The server offers PLAIN, LOGIN, XOAUTH2." in told.cause
+    assert len([command for command in server.commands if command.startswith("AUTH")]) == 1  # one attempt, no more
 
 
 # Encryption

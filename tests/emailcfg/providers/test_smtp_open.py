@@ -185,6 +185,32 @@ def test_a_login_by_the_mechanism_login_sends_user_and_password(scripted_smtp: S
     assert server.commands[2:4] == [base64.b64encode(word).decode() for word in (b"ada", b"open sesame")]
 
 
+def test_a_server_that_does_not_know_its_own_plain_is_logged_in_to_by_login(scripted_smtp: StartScripted) -> None:
+    server = scripted_smtp(
+        {
+            "AUTH PLAIN": "504 5.5.4 Unrecognized authentication type",
+            "AUTH LOGIN": "334 VXNlcm5hbWU6",
+            "base64": ["334 UGFzc3dvcmQ6", "235 2.7.0 Ok"],
+        },
+        keywords=["AUTH PLAIN LOGIN"],
+    )
+    session = smtp_session(server, **LOGIN)
+    login = opened(session)[-1]
+    session.close()
+    assert (login.stage, login.ok) == (Stage.LOGIN, True)
+    assert login.facts["mechanism"] == "LOGIN"
+    assert "PLAIN was refused: 504 5.5.4 Unrecognized authentication type" in login.detail
+
+
+@pytest.mark.parametrize("keywords", [["AUTH PLAIN"], ["AUTH PLAIN LOGIN"]])
+def test_a_504_that_no_other_method_follows_is_the_failure(keywords: list[str], scripted_smtp: StartScripted) -> None:
+    server = scripted_smtp({"AUTH": "504 5.5.4 Unrecognized authentication type"}, keywords=keywords)
+    login = opened(smtp_session(server, **LOGIN))[-1]
+    assert login.failure is not None
+    assert login.failure.reason == "auth_not_accepted"
+    assert len([line for line in server.commands if line.startswith("AUTH")]) == len(keywords[0].split()) - 1
+
+
 def test_a_server_that_repeats_the_password_is_quoted_without_it(scripted_smtp: StartScripted) -> None:
     user, password = "ada@example.com", "s3cret/& ü"
     forms = [
