@@ -1,5 +1,6 @@
 """Status, its verdict and alerts, the OmniBar that says the same, pausing, trying now."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from adminapp import chart
 from adminapp.verdict import Verdict, gather, verdict
 from emailcfg import activation
 from emailcfg.models import ActiveConfig, AuditEvent, ServiceInstance
+from emailcfg.restored import Memory
 from outbound import queue
 from outbound.models import Breaker, OutcomeCount, QueueState
 from tests.emailcfg.making import a_test_of
@@ -306,3 +308,16 @@ def test_the_services_are_restarted_from_status_and_the_page_shows_how_far_it_is
     assert (event.actor_name, event.address) == ("ana@acme.example", "127.0.0.1")
     again = admin_client.post("/status/restart/", follow=True).content.decode()
     assert "A restart is under way already." in again
+
+
+def test_an_older_backup_that_came_back_is_told_on_every_page(
+    admin_client: Client, active: ActiveConfig, tmp_path: Path
+) -> None:
+    seen = {"activation": 77, "generation": 77, "at": "2026-11-23T06:00:00+00:00", "epochs": [""]}
+    (tmp_path / "last-activation.json").write_text(json.dumps(seen))
+    assert Memory(tmp_path).check()
+    assert "An older backup runs" in page(admin_client)
+    for path in ("/messages/", "/configuration/history/", "/support/"):
+        assert "generation 77 had run here" in admin_client.get(path).content.decode()
+    activate(a_config(2526))
+    assert "An older backup" not in page(admin_client)
