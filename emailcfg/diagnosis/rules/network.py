@@ -54,7 +54,7 @@ RULES = (
         "Choose another port: 587 with STARTTLS and 465 with TLS from the start are the usual ones.",
         (
             Match(reasons=("connection_refused",)),
-            Match(words=r"connection refused|econnrefused|actively refused", pasted=True),
+            Match(words=r"connection ?refused|econnrefused|actively refused", pasted=True),
         ),
     ),
     Rule(
