@@ -24,7 +24,8 @@ from pytest_django import Settings
 from adminapp import bundle
 from emailcfg.models import ConfigRevision, TestSend
 from emailcfg.network import NetworkPolicy
-from outbound import auth, healthcheck, testrun
+from outbound import auth, healthcheck, testrun, transcript
+from tests.adminapp import addresses
 from tests.outbound.making import ANA, a_config, activate
 from tests.servers.scripted import ScriptedSmtp
 
@@ -139,6 +140,29 @@ def test_no_page_and_no_answer_of_the_api_holds_it(everything_happened: Scripted
     for answer in answers:
         assert answer.status_code == 200, answer.content
         assert found_in(answer.content.decode()) == []
+
+
+def test_no_address_of_the_product_answers_with_it(
+    everything_happened: ScriptedSmtp, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every route of the URL conf that GET may ask for, with a revision and each test that really are there."""
+    number = str(ConfigRevision.objects.get().number)
+    for name in ("number", "a", "b"):
+        monkeypatch.setitem(addresses.EXAMPLES, name, number)
+    shown = 0
+    for pk in TestSend.objects.values_list("pk", flat=True):
+        monkeypatch.setitem(addresses.EXAMPLES, "pk", str(pk))
+        for path in sorted({address.path for address in addresses.addresses()}):
+            if path.startswith("/accounts/logout"):
+                continue
+            page = admin_client.get(path)
+            content = page.getvalue().decode("utf-8", "replace")
+            assert found_in(content) == [], path
+            assert found_in(str(page.headers)) == [], path
+            shown += page.status_code == 200
+    assert shown > 60
+    for test in TestSend.objects.all():
+        assert found_in(transcript.text(test)) == []
 
 
 def test_no_row_and_no_byte_of_the_database_holds_it(everything_happened: ScriptedSmtp) -> None:

@@ -1,5 +1,7 @@
 """A test send from its start to its end, through real servers: its steps, why it failed, and what would have worked."""
 
+import re
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +80,25 @@ def test_a_server_that_drips_ends_at_the_deadline_with_a_sentence(
     assert test.explanation is not None
     assert test.explanation["code"] == "server-too-slow"
     assert rung(test, "ehlo")["ms"] < 5000
+
+
+def test_a_name_with_two_addresses_shows_which_failed_and_which_worked(
+    scripted_smtp: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server: ScriptedSmtp = scripted_smtp()
+    both = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", server.port, 0, 0)),  # nothing listens there
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: both)
+    test = outcome_of(a_config(server.port, host="mail.acme.example"), dry_run=True)
+    assert test.state == "passed"
+    assert rung(test, "resolve")["facts"]["addresses"] == ["::1", "127.0.0.1"]
+    outcomes = [(one["address"], one["outcome"]) for one in rung(test, "connect")["facts"]["tried"]]
+    assert outcomes[0][0] == "::1"
+    assert outcomes[0][1] in ("connection_refused", "unreachable")  # the latter without IPv6
+    assert outcomes[1] == ("127.0.0.1", "connected")
+    assert re.search(r"Tried: ::1: (refused|no way there) after .* 127\.0\.0\.1: connected", transcript.text(test))
 
 
 def test_the_encryption_that_would_have_worked_is_found(smtp_server: SmtpServers, authority: TestAuthority) -> None:
