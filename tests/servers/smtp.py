@@ -95,7 +95,7 @@ class SmtpServer:
     ) -> None:
         self.security = security
         self._context = context
-        self._users = dict(users or {})
+        self.users = dict(users or {})
         self._handler = _Handler(pipelining, refused or {})
         self._size_limit = size_limit
         # asyncio switches Nagle's algorithm off only for sockets that name their protocol.
@@ -160,8 +160,8 @@ class SmtpServer:
             enable_SMTPUTF8=True,
             tls_context=self._context if self.security == "starttls" else None,
             require_starttls=self.security == "starttls",
-            authenticator=self._authenticate if self._users else None,
-            auth_required=bool(self._users),
+            authenticator=self._authenticate if self.users else None,
+            auth_required=bool(self.users),
             loop=self._loop,
         )
         # Set afterwards: the constructor warns about a login without TLS, and knows TLS only by STARTTLS.
@@ -173,6 +173,6 @@ class SmtpServer:
         assert isinstance(data, LoginPassword)
         user, password = data.login.decode(), data.password.decode()
         self.login_attempts.append(user)
-        if self._users.get(user) == password:
+        if self.users.get(user) == password:
             return AuthResult(success=True, auth_data=data.login)
         return AuthResult(success=False, handled=False, message="535 5.7.8 Authentication credentials invalid")
