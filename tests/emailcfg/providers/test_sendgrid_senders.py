@@ -119,3 +119,10 @@ def test_whatever_the_lists_answer_the_mail_is_sent(answer: Answer, sendgrid_ser
     sendgrid_server.lists_answer = answer
     assert sender_step(sendgrid_server).ok is None
     assert sendgrid_server.requests == [*LISTS, "POST /v3/mail/send"]
+
+
+def test_a_list_that_repeats_the_key_is_kept_without_it(sendgrid_server: SendGridServer) -> None:
+    sendgrid_server.senders, sendgrid_server.domains = {f"{KEY}@example.org": True}, {KEY.upper(): True}
+    step = sender_step(sendgrid_server)
+    assert "[removed]" in step.detail
+    assert KEY.lower() not in f"{step.detail} {step.facts}".lower()
