@@ -58,6 +58,7 @@ class TestRunOut(Schema):
     ok: bool
     state: str
     summary: str
+    caveats: list[str] = []
     ms: float
     content_hash: str
     message_id: str
@@ -114,6 +115,7 @@ def as_json(test: TestSend) -> dict[str, Any]:
         "ok": test.state in (TestSend.State.ACCEPTED, TestSend.State.RECEIVED, TestSend.State.PASSED),
         "state": test.state,
         "summary": ladder.get("summary", ""),
+        "caveats": ladder.get("caveats", []),
         "ms": ladder.get("ms", 0),
         "content_hash": test.content_hash,
         "message_id": test.message_id,

@@ -18,6 +18,7 @@ from emailcfg.diagnosis.facts import context_of, learnt_from
 from emailcfg.diagnosis.ladder import Ladder, climb
 from emailcfg.models import TestSend
 from emailcfg.providers.base import Failure, Mail, Result, SessionError, Step
+from emailcfg.schema import General
 from outbound import remedies
 from outbound.remedies import Remedy
 from outbound.testsend import DEADLINE_S, Prepared
@@ -107,7 +108,7 @@ class _Run:
         )
 
     def _record(self, ladder: Ladder, **more: Any) -> None:
-        self.test.steps = {**ladder.as_json(), **more}
+        self.test.steps = {**ladder.as_json(), "caveats": _caveats(self.plan.config.general), **more}
         self.test.save()
         self.observer(ladder)
 
@@ -157,3 +158,16 @@ def settle_silent(test: TestSend) -> TestSend:
         )
         test.refresh_from_db()
     return test
+
+
+def _caveats(general: General) -> list[str]:
+    """What is true of real mail under this configuration and not of the test, so that green misleads nobody."""
+    found = []
+    if general.suppress_all:
+        found.append("This configuration suppresses all mail. The test leaves all the same; no other mail would.")
+    if general.divert_to:
+        found.append(
+            f"This configuration diverts all mail. The test goes to the address you entered; all other mail would go "
+            f"to {general.divert_to}."
+        )
+    return found

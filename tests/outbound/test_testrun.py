@@ -222,6 +222,26 @@ def test_a_second_click_joins_the_running_test(smtp_server: SmtpServers) -> None
     assert isinstance(testsend.prepare_once(plan, ANA), testsend.Prepared)
 
 
+@pytest.mark.parametrize(
+    ("general", "said"),
+    [
+        ({"suppress_all": True}, ["suppresses all mail"]),
+        ({"divert_to": "trial@acme.example"}, ["diverts all mail", "trial@acme.example"]),
+        ({}, []),
+    ],
+)
+def test_a_green_test_says_where_real_mail_would_go_another_way(
+    smtp_server: SmtpServers, general: dict[str, Any], said: list[str]
+) -> None:
+    server = smtp_server()
+    test = outcome_of(a_config(server.port, general=general, host="127.0.0.1"))
+    assert test.state == TestSend.State.ACCEPTED
+    assert [mail.recipients for mail in server.wait_for(1)] == [(TO,)]
+    caveats = " ".join(test.steps["caveats"])
+    assert all(words in caveats for words in said)
+    assert bool(caveats) == bool(said)
+
+
 def test_the_transcript_tells_every_step_and_its_facts(smtp_server: SmtpServers) -> None:
     server = smtp_server(refused={TO: "550 5.1.1 No such user here"})
     test = outcome_of(a_config(server.port))
