@@ -321,3 +321,12 @@ def test_an_older_backup_that_came_back_is_told_on_every_page(
         assert "generation 77 had run here" in admin_client.get(path).content.decode()
     activate(a_config(2526))
     assert "An older backup" not in page(admin_client)
+
+
+def test_what_ran_before_is_one_click_away(admin_client: Client) -> None:
+    first = activate(a_config())
+    assert "Roll back to" not in admin_client.get("/status/").content.decode()
+    activate(a_config(2526))
+    page = admin_client.get("/status/").content.decode()
+    assert f'href="/configuration/revisions/{first.revision_id}/activate/"' in page
+    assert f"Roll back to r{first.revision_id}" in page
