@@ -59,3 +59,8 @@ def note(page: Page, name: str) -> str:
 
 def unsaved(page: Page) -> int:
     return int(page.locator("#form-foot").get_attribute("data-count") or 0)
+
+
+def processed(page: Page) -> None:
+    """Waits until what was swapped in answers to clicks: htmx takes it up some milliseconds after it is shown."""
+    page.wait_for_function("() => !document.querySelector('.htmx-request, .htmx-added, .htmx-settling')")

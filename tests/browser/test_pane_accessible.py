@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from emailcfg.network import NetworkPolicy
 from tests.browser.pane_states import states
-from tests.browser.steps import PANE
+from tests.browser.steps import PANE, processed
 from tests.emailcfg.making import a_revision, activated
 from tests.servers.certificates import TestAuthority
 from tests.servers.smtp import SmtpServer
@@ -105,6 +105,8 @@ def test_a_closed_dialog_gives_the_focus_back_though_the_bar_was_replaced(pane: 
     name.fill("Acme Inc.")
     with pane.expect_response("**/omnibar/"):
         name.blur()
+    expect(pane.locator("#save-changes")).to_be_visible()
+    processed(pane)
     pane.locator("#save-changes").press("Enter")
     expect(pane.get_by_label("What changes, and why")).to_be_focused()
     pane.locator("#save-changes").evaluate("button => button.replaceWith(button.cloneNode(true))")

@@ -11,6 +11,7 @@ from pytest_django import Settings
 from emailcfg.models import TestSend
 from emailcfg.network import NetworkPolicy
 from outbound import remedies
+from tests.browser.steps import processed
 from tests.browser.test_pane import fill
 from tests.servers.certificates import TestAuthority
 from tests.servers.scripted import ScriptedSmtp
@@ -128,11 +129,6 @@ def test_the_ladder_fills_while_the_server_is_slow_and_a_double_click_starts_one
     page.get_by_role("button", name="Copy the whole test").click()
     expect(page.locator("[data-copied]")).to_have_count(1)
     assert "Recipient" in page.evaluate("navigator.clipboard.readText()")
-
-
-def processed(page: Page) -> None:
-    """Waits until what was swapped in answers to clicks: htmx takes it up some milliseconds after it is shown."""
-    page.wait_for_function("() => !document.querySelector('.htmx-request, .htmx-added, .htmx-settling')")
 
 
 def _wait(event: threading.Event) -> None:
