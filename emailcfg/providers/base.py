@@ -8,6 +8,7 @@ knows a database, a request or a queue.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from socket import socket
 from typing import Protocol
 
 
@@ -91,6 +92,11 @@ class Step:
 Observer = Callable[[Step], None]
 
 
+Wait = Callable[[socket, bool, float], bool]
+"""Waits until a socket can be read (with True: written), at most until a moment on time.monotonic's clock; says whether
+it can. Whoever runs many sessions in one thread gives them one that lets the others go on meanwhile."""
+
+
 def ignore_steps(step: Step) -> None:
     """The observer of real mail: nobody watches."""
 
@@ -159,6 +165,7 @@ class Session(Protocol):
 
     server: str  # "smtp.example.com:587", for the log
     tls: str  # "TLSv1.3", or "" without TLS
+    wait: Wait | None  # how an open session waits while it delivers; None when it can only block its thread
 
     def open(self, observer: Observer = ignore_steps) -> None: ...
 

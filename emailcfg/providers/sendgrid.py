@@ -24,6 +24,7 @@ from emailcfg.providers.base import (
     SessionError,
     Stage,
     Step,
+    Wait,
     ignore_steps,
 )
 from emailcfg.providers.classify import STOPS, classify_http
@@ -78,6 +79,7 @@ class SendGridSession:
         self._used_at = 0.0
         self.server = f"{self._host}:{self._port}"
         self.tls = ""
+        self.wait: Wait | None = None
 
     def __repr__(self) -> str:
         return f"SendGridSession({self.server})"

@@ -18,12 +18,13 @@ from emailcfg.providers.base import (
     Result,
     SessionError,
     Stage,
+    Wait,
     ignore_steps,
 )
 from emailcfg.providers.reply import Redactor
 from emailcfg.providers.smtp_dialogue import Dialogue, ehlo_name
 from emailcfg.providers.smtp_transactions import Transactions
-from emailcfg.providers.smtp_wire import Wire, WireError
+from emailcfg.providers.smtp_wire import Wire, WireError, block
 from emailcfg.providers.stages import Note, StageFailed, Stages
 from emailcfg.schema import Smtp, StoredSecret
 
@@ -61,6 +62,7 @@ class SmtpSession:
         self._offered: dict[str, str] = {}
         self.server = f"[{smtp.host}]:{smtp.port}" if ":" in smtp.host else f"{smtp.host}:{smtp.port}"
         self.tls = ""
+        self.wait: Wait | None = block
 
     def __repr__(self) -> str:
         return f"SmtpSession({self.server})"
@@ -185,14 +187,16 @@ class SmtpSession:
         """Says QUIT, waits shortly for the answer, and closes. Whatever comes of it is of no interest."""
         wire = self._wire
         if wire is not None:
-            wire.deadline = time.monotonic() + _CLOSING_S
+            wire.wait, wire.deadline = block, time.monotonic() + _CLOSING_S
             with contextlib.suppress(WireError):
                 wire.send(b"QUIT\r\n")
                 wire.read_reply()
         self._drop()
 
     def _transactions(self, observer: Observer) -> Transactions:
-        return Transactions(self._opened(), self._offered, deadline_s=self._deadline_s, observer=observer)
+        wire = self._opened()
+        wire.wait = self.wait or block
+        return Transactions(wire, self._offered, deadline_s=self._deadline_s, observer=observer)
 
     def _opened(self) -> Wire:
         if self._wire is None:

@@ -3,12 +3,13 @@
 The standard library's smtplib does not fit: it hides a 421 at EHLO, makes up codes, and has timeouts for
 each read only, so that a server that drips one byte a second holds it for ever."""
 
+import select
 import socket
 import ssl
-import struct
 import time
+from math import ceil
 
-from emailcfg.providers.base import Reply
+from emailcfg.providers.base import Reply, Wait
 from emailcfg.providers.reply import Redactor, enhanced_code, words
 
 MAX_LINE = 8192  # bytes
@@ -32,43 +33,70 @@ class WireError(Exception):
         self.sent = sent
 
 
+def block(sock: socket.socket, writing: bool, until: float) -> bool:
+    """The Wait of a session that has a thread to itself."""
+    left = until - time.monotonic()
+    if left <= 0:
+        return False
+    poller = select.poll()
+    poller.register(sock, select.POLLOUT if writing else select.POLLIN)
+    return bool(poller.poll(ceil(left * 1000)))
+
+
 class Wire:
-    """Wraps a connected socket. `timeout_s` bounds one send or one whole reply, the attempt's deadline all."""
+    """Wraps a connected socket, which never blocks: every wait goes through `wait`. `timeout_s` bounds one send or one
+    whole reply, the attempt's deadline all."""
 
     def __init__(self, sock: socket.socket, *, timeout_s: float, deadline: float, redact: Redactor) -> None:
         self.sock = sock
         self.deadline = deadline  # on time.monotonic's clock
+        self.wait: Wait = block
         self._timeout_s = timeout_s
         self._redact = redact
         self._buffer = b""
         self._at = 0
-        self._waited = False  # for an answer since the last send
+        self._asked = False  # something was sent, and nothing came since
         self._known: dict[bytes, Reply] = {}
-        self._allowed: dict[int, float] = {}
+        sock.setblocking(False)
 
     def take_over(self, encrypted: ssl.SSLSocket) -> None:
         """Goes on inside TLS. What stood in the buffer came in clear and could have been injected: it goes."""
         self.sock = encrypted
         self._buffer, self._at = b"", 0
+        encrypted.setblocking(False)
 
     def send(self, data: bytes) -> None:
         """Sends all of `data` within the timeout."""
-        self._waited = False
-        end = min(time.monotonic() + self._timeout_s, self.deadline)
+        self._asked = True
         sock, sent, total = self.sock, 0, len(data)
         tls = isinstance(sock, ssl.SSLSocket)
+        if not tls:
+            try:
+                sent = sock.send(data)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                raise self._broken(error) from None
+            if sent == total:  # nearly always: the kernel had room for all of it
+                return
+        end = min(time.monotonic() + self._timeout_s, self.deadline)
         step = _TLS_RECORD if tls else total
         view = memoryview(data)
-        try:
-            while sent < total:
-                left = end - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError("The server took no more data.")
-                self._allow(socket.SO_SNDTIMEO, left)
-                sent += sock.send(view[sent : sent + step])
-        except OSError as error:
-            # A plain send that fails has sent nothing; of a TLS record some may have gone.
-            raise self._broken(error, min(total, sent + step) if tls else sent) from None
+        while sent < total:
+            part = view[sent : sent + step]
+            try:
+                sent += sock.send(part)
+                continue
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                writing = True
+            except ssl.SSLWantReadError:
+                writing = False
+            except OSError as error:
+                # A plain send that fails has sent nothing; of a TLS record some may have gone.
+                raise self._broken(error, min(total, sent + step) if tls else sent) from None
+            if not self.wait(sock, writing, end):
+                begun = min(total, sent + step) if tls else sent
+                raise WireError("timed_out", "The server took no more data.", begun)
 
     def read_reply(self, *, until_deadline: bool = False) -> Reply:
         """The next reply. `until_deadline` waits for the whole attempt's time instead of the timeout."""
@@ -110,36 +138,31 @@ class Wire:
         return line[:-1] if line.endswith(b"\r") else line
 
     def _fill(self, wait_until: float) -> None:
-        left = wait_until - time.monotonic()
-        if left <= 0:
-            raise WireError("timed_out", "The server did not answer in time.")
-        try:
-            self._allow(socket.SO_RCVTIMEO, left)
-            if self._waited and _QUICK_ACK is not None:
-                self.sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
-            data = self.sock.recv(_CHUNK)
-            self._waited = True
-        except OSError as error:
-            raise self._broken(error) from None
+        data = self._received(wait_until)
         if not data:
             rest = words(self._buffer[self._at :], self._redact)
             raise WireError("connection_lost", rest or "The server closed the connection without an answer.")
         self._buffer = self._buffer[self._at :] + data
         self._at = 0
 
-    def _allow(self, what: int, seconds: float) -> None:
-        """Bounds the next call (SO_SNDTIMEO or SO_RCVTIMEO). The kernel keeps the time of a plain connection, one for
-        each way and to the hundredth: Python's own timeout costs three system calls for each of ours, between which
-        other threads take the interpreter's lock."""
-        if isinstance(self.sock, ssl.SSLSocket):
-            self.sock.settimeout(seconds)
-            return
-        if not self._allowed:
-            self.sock.settimeout(None)
-        if not seconds <= self._allowed.get(what, 0.0) <= seconds * 1.01:
-            whole, part = divmod(max(int(seconds * 1_000_000), 1), 1_000_000)
-            self.sock.setsockopt(socket.SOL_SOCKET, what, struct.pack("@ll", whole, part))
-            self._allowed[what] = seconds
+    def _received(self, wait_until: float) -> bytes:
+        sock, writing = self.sock, False
+        ready = not self._asked or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
+        while True:
+            if not ready and not self.wait(sock, writing, wait_until):
+                raise WireError("timed_out", "The server did not answer in time.")
+            try:
+                if not self._asked and _QUICK_ACK is not None:
+                    sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+                data = sock.recv(_CHUNK)
+                self._asked = False
+                return data
+            except (BlockingIOError, ssl.SSLWantReadError):
+                ready = writing = False
+            except ssl.SSLWantWriteError:
+                ready, writing = False, True
+            except OSError as error:
+                raise self._broken(error) from None
 
     def _parsed(self, lines: list[bytes]) -> Reply:
         code = lines[-1][:3]
@@ -157,10 +180,7 @@ class Wire:
         return reply
 
     def _broken(self, error: OSError, sent: int = 0) -> WireError:
-        timed_out = isinstance(error, TimeoutError | BlockingIOError)
-        if isinstance(error, BlockingIOError):  # how the kernel says it
-            error = TimeoutError("timed out")
-        reason = "timed_out" if timed_out else "connection_lost"
+        reason = "timed_out" if isinstance(error, TimeoutError) else "connection_lost"
         return WireError(reason, words(str(error), self._redact), sent)
 
     def close(self) -> None:

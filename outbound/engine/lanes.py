@@ -1,12 +1,18 @@
-"""Lanes: the threads that hold a session each and deliver what the pool gives them. They never touch the database."""
+"""Lanes: each holds a session and delivers what the pool gives it. They never touch the database.
+
+All lanes run in the hub's thread, but for sessions that can only block: those deliver aside, in a thread of their own."""
 
 import logging
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from emailcfg.providers.base import ErrorClass, Failure, Mail, Result, Session, SessionError, Stage
 from outbound.divert import diverted
+from outbound.engine.hub import Hub
 from outbound.engine.settle import Policy, settle
 from outbound.engine.work import QUEUE_WIDE, Broken, Event, Stamp, Tripped, Work
 from outbound.journal import Journal
@@ -27,6 +33,7 @@ class Pool:
     def __init__(
         self,
         *,
+        hub: Hub,
         make_session: Callable[[], Session],
         connections: int,
         stamp: Stamp,
@@ -36,6 +43,7 @@ class Pool:
         policy: Policy,
         wake: threading.Event,
     ) -> None:
+        self.hub = hub
         self.make_session = make_session
         self.stamp = stamp
         self.divert_to = divert_to
@@ -49,20 +57,20 @@ class Pool:
         self.retired = False
         self._proven = False
         self._opening = False
-        self._condition = threading.Condition()
+        self._guard = threading.Lock()
         self._wanted = connections
         self._lanes: list[Lane] = []
 
     def give(self, works: Iterable[Work]) -> None:
         """Hands out claimed messages; lanes start as they are needed, up to the number of connections."""
-        with self._condition:
+        with self._guard:
             self.pending.extend(works)
             self.halted = False
             while len(self._lanes) < min(self._wanted, len(self.pending)):
-                lane = Lane(self, len(self._lanes))
+                lane = Lane(self)
                 self._lanes.append(lane)
-                lane.start()
-            self._condition.notify_all()
+                self.hub.start(lane.run)
+        self.hub.wake()
 
     def take(self) -> Work | None:
         """The next message for a lane that has a session; None when it should stop for now."""
@@ -78,29 +86,28 @@ class Pool:
 
     def wait(self, *, has_session: bool) -> bool:
         """Waits for something to do; False when the lane should close its session (or, retired, end)."""
-        with self._condition:
-            ready = self._condition.wait_for(
-                lambda: self.retired or self._may_begin(has_session), IDLE_CLOSE_S if has_session else None
-            )
-            if self.retired or not ready:
+        until = time.monotonic() + IDLE_CLOSE_S if has_session else math.inf
+        while not self.retired:
+            if self._may_begin(has_session):
+                self._opening = self._opening or not (has_session or self._proven)
+                return True
+            if not self.hub.park(until):
                 return False
-            if not has_session and not self._proven:
-                self._opening = True
-            return True
+        return False
 
     def _may_begin(self, has_session: bool) -> bool:
         return bool(self.pending) and not self.halted and (has_session or self._proven or not self._opening)
 
     def opened(self, *, proven: bool) -> None:
         """Tells that an attempt to open a session ended."""
-        with self._condition:
+        with self._guard:
             self._opening = False
             self._proven = proven
-            self._condition.notify_all()
+        self.hub.wake()
 
     def halt(self) -> list[Work]:
         """Lets no lane begin anything more; returns what was not begun."""
-        with self._condition:
+        with self._guard:
             self.halted = True
             left = list(self.pending)
             self.pending.clear()
@@ -108,40 +115,33 @@ class Pool:
 
     def unproven(self) -> None:
         """A session broke: the next is opened alone."""
-        with self._condition:
+        with self._guard:
             self._proven = False
 
     def retire(self) -> list[Work]:
         """Ends the lanes after what they have in flight; returns what was not begun."""
-        with self._condition:
+        with self._guard:
             self.retired = True
             left = list(self.pending)
             self.pending.clear()
-            self._condition.notify_all()
-            return left
-
-    def join(self, timeout_s: float) -> None:
-        """Waits for one lane at least, at most so long."""
-        for lane in self._lanes:
-            if lane.is_alive():
-                lane.join(timeout_s)
-                return
+        self.hub.wake()
+        return left
 
     @property
     def ended(self) -> bool:
         """Whether all lanes of a retired pool are gone and everything they said was taken."""
-        return self.retired and not self.done and not any(lane.is_alive() for lane in self._lanes)
+        return self.retired and all(lane.ended for lane in self._lanes) and not self.done
 
     def report(self, event: Event) -> None:
         self.done.append(event)
 
 
-class Lane(threading.Thread):
-    """One thread with one kept-open session."""
+class Lane:
+    """One kept-open session and the messages it was given."""
 
-    def __init__(self, pool: Pool, number: int) -> None:
-        super().__init__(name=f"lane-{number}", daemon=True)
+    def __init__(self, pool: Pool) -> None:
         self.pool = pool
+        self.ended = False
         self._session: Session | None = None
         self._given: dict[int, Work] = {}
         self._told = False
@@ -162,6 +162,8 @@ class Lane(threading.Thread):
                 detail = "The service met an error of its own; its log has the details."
                 self._broke(Failure(Stage.DATA, ErrorClass.HOST, "internal_error", detail=detail))
             self.pool.wake.set()
+        self.ended = True
+        self.pool.wake.set()
 
     def _work(self) -> None:
         first = None
@@ -176,18 +178,26 @@ class Lane(threading.Thread):
                 return
         assert self._session is not None  # noqa: S101 - opened above, or kept
         try:
-            self._session.deliver(self._feed(first), before_data=self._before_data, on_result=self._on_result)
+            if self._session.wait is not None:
+                self._deliver(self._session, first)
+            else:
+                self.pool.hub.aside(partial(self._deliver, self._session, first))
         except SessionError as error:
             self._broke(error.failure)
+
+    def _deliver(self, session: Session, first: Work | None) -> None:
+        session.deliver(self._feed(first), before_data=self._before_data, on_result=self._on_result)
 
     def _opened(self) -> bool:
         session = self.pool.make_session()
         try:
-            session.open()
+            self.pool.hub.aside(session.open)
         except SessionError as error:
             self._stamp = Stamp(self.pool.stamp.revision, self.pool.stamp.generation, session.server, session.tls)
             self._broke(error.failure, opening=True)
             return False
+        if session.wait is not None:
+            session.wait = self.pool.hub.wait
         self._session = session
         self._stamp = Stamp(self.pool.stamp.revision, self.pool.stamp.generation, session.server, session.tls)
         self.pool.opened(proven=True)
@@ -248,4 +258,4 @@ class Lane(threading.Thread):
     def _close(self) -> None:
         session, self._session = self._session, None
         if session is not None:
-            session.close()
+            self.pool.hub.aside(session.close)

@@ -17,6 +17,7 @@ from outbound import instances, restart
 from outbound.engine import rate, recover, reports, store
 from outbound.engine.generations import Generations
 from outbound.engine.holds import Holds
+from outbound.engine.hub import Hub
 from outbound.engine.lanes import LOW_WATER, Pool
 from outbound.engine.presence import LeaseLost, Presence, State
 from outbound.engine.settle import Policy
@@ -65,6 +66,7 @@ class Engine:
 
     def run(self) -> None:
         """Runs until `stop`. Raises LeaseLost."""
+        self._hub = Hub()
         try:
             self._begin()
             self._upkeep.before_the_first_claim()
@@ -72,6 +74,7 @@ class Engine:
                 self._round()
             self._finish()
         finally:
+            self._hub.end()
             self.presence.end(generation=self.transport.generation)
             connection.close()
 
@@ -279,6 +282,7 @@ class Engine:
 
     def _pool(self, transport: Transport) -> Pool:
         return Pool(
+            hub=self._hub,
             make_session=transport.session,
             connections=transport.connections,
             stamp=Stamp(transport.revision, transport.generation),
@@ -324,7 +328,8 @@ class Engine:
         """Waits for the lanes that were told to end, and collects what they report."""
         deadline = time.monotonic() + STOP_WITHIN_S
         while self._retired and time.monotonic() < deadline:
-            self._retired[0].join(0.1)
+            self.wake.wait(0.1)
+            self.wake.clear()
             self._collect()
 
 

@@ -1,0 +1,132 @@
+"""The hub: one thread that carries all lanes. A lane that waits, for its server or for work, lets the others go on.
+
+A thread for each lane would do the same and cost three times the processor time: most of it for falling asleep, waking
+up and taking turns at the interpreter's lock. A lane is a greenlet, so its code reads as if it had a thread."""
+
+import logging
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from greenlet import getcurrent, greenlet
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_EVENTS = 64
+_LOOK_S = 0.05  # how exact a time-out is
+
+
+class Hub:
+    """Runs lanes until `end`. `start`, `wake` and `end` may be called from any thread; `wait`, `park` and `aside` by
+    lanes alone."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll.register(self._bell, select.EPOLLIN)
+        self._calls: deque[Callable[[], object]] = deque()  # for this thread, from any
+        self._reading: dict[int, tuple[Any, float]] = {}  # by file number: the lane that waits for it, and until when
+        self._parked: dict[Any, float] = {}  # until when
+        self._ended = False
+        self._open = threading.Lock()  # held while the bell is rung or put away
+        self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
+        self._thread.start()
+
+    # From any thread
+
+    def start(self, lane: Callable[[], None]) -> None:
+        """Begins a lane."""
+        self._call(lambda: greenlet(lane).switch())
+
+    def wake(self) -> None:
+        """Wakes every lane that is parked."""
+        self._call(self._wake)
+
+    def end(self) -> None:
+        """Stops carrying: lanes that are still under way go no further."""
+        self._ended = True
+        self._call(lambda: None)
+
+    def _call(self, work: Callable[[], object]) -> None:
+        self._calls.append(work)
+        with self._open:
+            if self._bell >= 0:
+                os.eventfd_write(self._bell, 1)
+
+    # For lanes
+
+    def wait(self, sock: socket.socket, writing: bool, until: float) -> bool:
+        """See emailcfg.providers.base.Wait."""
+        number = sock.fileno()
+        events = (select.EPOLLOUT if writing else select.EPOLLIN) | select.EPOLLONESHOT
+        try:
+            self._epoll.modify(number, events)
+        except FileNotFoundError:  # a new connection; the kernel forgets those that are closed
+            self._epoll.register(number, events)
+        self._reading[number] = (getcurrent(), until)
+        return bool(self._root.switch())
+
+    def park(self, until: float) -> bool:
+        """Waits for `wake`; False when the time was over first."""
+        self._parked[getcurrent()] = until
+        return bool(self._root.switch())
+
+    def aside(self, work: Callable[[], T]) -> T:
+        """Does what would block in a thread of its own, and waits for it. Raises what it raised."""
+        lane, answer, error = getcurrent(), [], []
+
+        def run() -> None:
+            try:
+                answer.append(work())
+            except BaseException as raised:  # noqa: BLE001 - raised again in the lane that it belongs to
+                error.append(raised)
+            self._call(lane.switch)
+
+        threading.Thread(target=run, name="aside", daemon=True).start()
+        self._root.switch()
+        if error:
+            raise error[0]
+        return answer[0]
+
+    # The thread
+
+    def _run(self) -> None:
+        self._root = getcurrent()
+        poll, reading, calls = self._epoll.poll, self._reading, self._calls
+        look_at = 0.0
+        while not self._ended:
+            for number, _ in poll(_LOOK_S if reading or self._parked else -1, _EVENTS):
+                if number == self._bell:
+                    os.eventfd_read(self._bell)
+                elif (found := reading.pop(number, None)) is not None:
+                    found[0].switch(True)
+            while calls:
+                calls.popleft()()
+            now = time.monotonic()
+            if now >= look_at:
+                look_at = now + _LOOK_S
+                self._look(now)
+        with self._open:
+            os.close(self._bell)
+            self._bell = -1
+        self._epoll.close()
+
+    def _look(self, now: float) -> None:
+        """Tells lanes whose time is over."""
+        for number in [number for number, (_, until) in self._reading.items() if until <= now]:
+            self._reading.pop(number)[0].switch(False)
+        for lane in [lane for lane, until in self._parked.items() if until <= now]:
+            del self._parked[lane]
+            lane.switch(False)
+
+    def _wake(self) -> None:
+        parked, self._parked = list(self._parked), {}
+        for lane in parked:
+            lane.switch(True)
