@@ -100,6 +100,7 @@ class MessageBody(models.Model):
     message = models.OneToOneField(Message, on_delete=models.CASCADE, primary_key=True, related_name="body")
     mail_from = models.CharField(max_length=320)
     content = models.BinaryField()
+    shape = models.PositiveSmallIntegerField(default=0)  # of the content: emailcfg.providers.shape; 0 where not known
     hidden = models.TextField(default="[]")  # JSON: where live tokens stand, for outbound.log_view
 
     def __str__(self) -> str:

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from emailcfg import revisions
 from emailcfg.pins import PinRefused
+from emailcfg.providers.shape import shape_of
 from emailcfg.schema import General
 from emailcfg.schema_migrations import NewerSchema
 from outbound import hints
@@ -180,7 +181,7 @@ _MESSAGE = (
     "created_at, changed_at, size, recipient_count, first_recipient, subject, subject_key, message_id, token_id) "
     "VALUES (%s, %s, 'queued', '', %s, %s, %s, 0, 0, 0, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
-_BODY = "INSERT INTO outbound_messagebody (message_id, mail_from, content, hidden) VALUES (%s, %s, %s, %s)"
+_BODY = "INSERT INTO outbound_messagebody (message_id, mail_from, content, shape, hidden) VALUES (%s, %s, %s, %s, %s)"
 _RECIPIENT = (
     "INSERT INTO outbound_recipient (message_id, position, address, address_key, state, code, text) "
     "VALUES (%s, %s, %s, %s, 'queued', 0, '')"
@@ -204,7 +205,8 @@ def enqueue(mails: Sequence[tuple[Submission, Composed]], token: ApiToken | None
                 *(mail.message_id, token_id),
             )
         )
-        bodies.append((pk, mail.mail_from, mail.content, json.dumps(mail.hidden) if mail.hidden else "[]"))
+        hidden = json.dumps(mail.hidden) if mail.hidden else "[]"
+        bodies.append((pk, mail.mail_from, mail.content, shape_of(mail.content), hidden))
         recipients += [(pk, n, address, address.casefold()) for n, address in enumerate(mail.recipients)]
         if submission.idempotency_key and token_id is not None:
             keys.append((token_id, submission.idempotency_key, submission.body_hash, pk))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from socket import socket
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Stage(StrEnum):
@@ -101,20 +101,20 @@ def ignore_steps(step: Step) -> None:
     """The observer of real mail: nobody watches."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(NamedTuple):
     """What a provider delivers: the envelope and the final bytes (CRLF line ends, not dot-stuffed, with a
     final CRLF). `id` is the caller's, opaque here. Addresses are bare (`a@example.com`), the domain in
-    its ASCII form; a non-ASCII local part needs SMTPUTF8 (RFC 6531)."""
+    its ASCII form; a non-ASCII local part needs SMTPUTF8 (RFC 6531). `shape` is that of the content (providers.shape)
+    where it is known, else 0."""
 
     id: int
     mail_from: str
     recipients: tuple[str, ...]
     content: bytes
+    shape: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RecipientResult:
+class RecipientResult(NamedTuple):
     """What the server said for one recipient: accepted when `failure` is None."""
 
     address: str
@@ -122,8 +122,7 @@ class RecipientResult:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The outcome of one `Mail`.
 
     `recipients` holds one entry per recipient, in the order of the mail's. `failure` is set when the

@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 
+from emailcfg.providers import shape
 from emailcfg.providers.base import ErrorClass, Failure, Mail, Stage
 
 # More than any server must take in one transaction (RFC 5321 4.5.3.1.8), and few enough that the replies
@@ -10,6 +13,11 @@ from emailcfg.providers.base import ErrorClass, Failure, Mail, Stage
 MAX_RECIPIENTS = 100
 
 _BAD_IN_PATH = re.compile(r"[\x00-\x20<>\x7f-\x9f]")
+
+
+def on_the_wire(mail: Mail) -> bytes:
+    """The content of `mail` as it stands after DATA, but for the final dot."""
+    return dot_stuffed(mail.content) if _shape(mail) & shape.DOTS else mail.content
 
 
 def dot_stuffed(content: bytes) -> bytes:
@@ -22,35 +30,60 @@ def _refused(stage: Stage, error_class: ErrorClass, reason: str, detail: str) ->
     return Failure(stage, error_class, reason, detail=detail)
 
 
-def unfit(mail: Mail, offered: Mapping[str, str]) -> Failure | None:
-    """Why `mail` can't be sent to a server that offers these EHLO keywords, or None. Permanent for this mail."""
-    content = mail.content
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What a server offers that decides which mail it can take. `max_size` is 0 when it names no limit."""
+
+    pipelining: bool
+    size: bool
+    max_size: int
+    eightbit: bool
+    utf8: bool
+
+    @classmethod
+    def of(cls, keywords: Mapping[str, str]) -> Self:
+        """From the keywords of its EHLO (RFC 1870, 2920, 6152, 6531)."""
+        limit = keywords.get("SIZE", "")
+        return cls(
+            pipelining="PIPELINING" in keywords,
+            size="SIZE" in keywords,
+            max_size=int(limit) if limit.isdecimal() else 0,
+            eightbit="8BITMIME" in keywords,
+            utf8="SMTPUTF8" in keywords,
+        )
+
+
+def unfit(mail: Mail, offers: Offers) -> Failure | None:
+    """Why `mail` can't be sent to a server that offers this, or None. Permanent for this mail."""
+    form, size = _shape(mail), len(mail.content)
     if not mail.recipients:
         return _refused(Stage.RECIPIENT, ErrorClass.MESSAGE_HARD, "no_recipients", "The mail has no recipients.")
     if _BAD_IN_PATH.search(mail.mail_from):
         return _refused(Stage.SENDER, ErrorClass.MESSAGE_HARD, "bad_address", "The sender address is malformed.")
-    lines = content.count(b"\r\n")
-    if content.count(b"\n") != lines or content.count(b"\r") != lines or not content.endswith(b"\r\n"):
+    if not form & shape.CRLF:
         # RFC 5321 2.3.8; a bare line end is how one message is smuggled into another.
         detail = "The message has line ends other than CRLF."
         return _refused(Stage.DATA, ErrorClass.MESSAGE_HARD, "bare_line_end", detail)
-    limit = offered.get("SIZE", "")
-    if limit.isdecimal() and 0 < int(limit) < len(content):
-        detail = f"The message has {len(content)} bytes; the server takes at most {int(limit)}."
+    if 0 < offers.max_size < size:
+        detail = f"The message has {size} bytes; the server takes at most {offers.max_size}."
         return _refused(Stage.SENDER, ErrorClass.MESSAGE_HARD, "too_big", detail)
-    if not content.isascii() and "8BITMIME" not in offered:
+    if not form & shape.ASCII and not offers.eightbit:
         detail = "The message has 8-bit bytes; the server takes 7-bit only."
         return _refused(Stage.SENDER, ErrorClass.MESSAGE_HARD, "eightbit_needed", detail)
-    if "SMTPUTF8" not in offered and (not mail.mail_from.isascii() or _utf8_headers(content)):
+    if not offers.utf8 and not (form & shape.ASCII_HEADER and mail.mail_from.isascii()):
         return smtputf8_needed(Stage.SENDER, ErrorClass.MESSAGE_HARD)
     return None
 
 
-def unfit_recipient(address: str, offered: Mapping[str, str]) -> Failure | None:
+def _shape(mail: Mail) -> int:
+    return mail.shape or shape.shape_of(mail.content)
+
+
+def unfit_recipient(address: str, offers: Offers) -> Failure | None:
     """Why a single recipient can't be given to this server, or None. Permanent for this recipient."""
     if not address or _BAD_IN_PATH.search(address):
         return _refused(Stage.RECIPIENT, ErrorClass.RECIPIENT_HARD, "bad_address", "The address is malformed.")
-    if not address.isascii() and "SMTPUTF8" not in offered:
+    if not address.isascii() and not offers.utf8:
         return smtputf8_needed(Stage.RECIPIENT, ErrorClass.RECIPIENT_HARD)
     return None
 
@@ -60,20 +93,14 @@ def smtputf8_needed(stage: Stage, error_class: ErrorClass) -> Failure:
     return _refused(stage, error_class, "smtputf8_needed", detail)
 
 
-def _utf8_headers(content: bytes) -> bool:
-    return not content.isascii() and not content.partition(b"\r\n\r\n")[0].isascii()
-
-
-def mail_command(mail: Mail, offered: Mapping[str, str]) -> bytes:
+def mail_command(mail: Mail, offers: Offers) -> bytes:
     """MAIL FROM with the parameters that the server offers and the mail needs (RFC 1870, 6152, 6531)."""
-    parameters = f" SIZE={len(mail.content)}" if "SIZE" in offered else ""
-    plain = mail.content.isascii()
-    if not plain and "8BITMIME" in offered:
+    form = _shape(mail)
+    parameters = f" SIZE={len(mail.content)}" if offers.size else ""
+    if not form & shape.ASCII and offers.eightbit:
         parameters += " BODY=8BITMIME"
-    if "SMTPUTF8" in offered and not (
-        mail.mail_from.isascii()
-        and all(map(str.isascii, mail.recipients))
-        and (plain or not _utf8_headers(mail.content))
+    if offers.utf8 and not (
+        form & shape.ASCII_HEADER and mail.mail_from.isascii() and all(map(str.isascii, mail.recipients))
     ):
         parameters += " SMTPUTF8"
     return f"MAIL FROM:<{mail.mail_from}>{parameters}\r\n".encode()

@@ -21,8 +21,9 @@ from emailcfg.providers.base import (
 from emailcfg.providers.classify import refusal
 from emailcfg.providers.smtp_exchange import Exchange
 from emailcfg.providers.smtp_message import (
-    dot_stuffed,
+    Offers,
     mail_command,
+    on_the_wire,
     rcpt_command,
     unfit,
     unfit_recipient,
@@ -40,7 +41,7 @@ class Transactions:
 
     def __init__(self, wire: Wire, offered: Mapping[str, str], *, deadline_s: float, observer: Observer) -> None:
         self._exchange = Exchange(wire, observer)
-        self._offered = offered
+        self._offers = Offers.of(offered)
         self._deadline_s = deadline_s
         self._again: deque[Transaction] = deque()
         self._needs_reset = False
@@ -55,7 +56,7 @@ class Transactions:
         self._before_data = before_data
         self._outcomes = Outcomes(on_result)
         try:
-            if "PIPELINING" in self._offered:
+            if self._offers.pipelining:
                 self._deliver_pipelined()
             else:
                 self._deliver_plainly()
@@ -91,13 +92,13 @@ class Transactions:
     def probe(self, mail: Mail) -> Failure | None:
         """Sender and recipients without DATA; the first refusal, or None."""
         self._exchange.start(self._deadline_s)
-        failure = unfit(mail, self._offered)
+        failure = unfit(mail, self._offers)
         if failure is not None:
             self._exchange.step(failure.stage, failure=failure)
             return failure
-        refused = self._took_sender(self._exchange.ask(Stage.SENDER, mail_command(mail, self._offered)))
+        refused = self._took_sender(self._exchange.ask(Stage.SENDER, mail_command(mail, self._offers)))
         for address in mail.recipients if refused is None else ():
-            failure = unfit_recipient(address, self._offered)
+            failure = unfit_recipient(address, self._offers)
             if failure is None:
                 reply = self._exchange.ask(Stage.RECIPIENT, rcpt_command(address))
                 failure = None if 200 <= reply.code < 300 else refusal(Stage.RECIPIENT, reply)
@@ -124,7 +125,7 @@ class Transactions:
 
     def _prepared(self, mail: Mail) -> Transaction | None:
         """The first transaction of a mail; None when it was refused here and now."""
-        failure = unfit(mail, self._offered)
+        failure = unfit(mail, self._offers)
         if failure is not None:
             self._exchange.step(failure.stage, failure=failure)
             self._outcomes.refused(mail, failure)
@@ -132,7 +133,7 @@ class Transactions:
         outcome = Outcome(mail)
         places = []
         for place, address in enumerate(mail.recipients):
-            failure = unfit_recipient(address, self._offered)
+            failure = unfit_recipient(address, self._offers)
             if failure is None:
                 places.append(place)
             else:
@@ -145,7 +146,7 @@ class Transactions:
     def _envelope(self, transaction: Transaction) -> bytes:
         mail = transaction.mail
         start = b"RSET\r\n" if self._needs_reset else b""
-        start += mail_command(mail, self._offered)
+        start += mail_command(mail, self._offers)
         addresses = mail.recipients
         if len(transaction.places) == 1:
             return b"%bRCPT TO:<%b>\r\nDATA\r\n" % (start, addresses[transaction.places[0]].encode())
@@ -160,7 +161,7 @@ class Transactions:
         if not outcome.entered:
             outcome.entered = True
             self._before_data(outcome.mail)
-        content = dot_stuffed(outcome.mail.content)
+        content = on_the_wire(outcome.mail)
         try:
             self._exchange.wire.send(content + b".\r\n" + envelope)
         except WireError as error:
@@ -208,7 +209,7 @@ class Transactions:
 
     def _ask_envelope(self, transaction: Transaction) -> bool:
         """The same one command at a time, without those that have become pointless."""
-        refused = self._took_sender(self._exchange.ask(Stage.SENDER, mail_command(transaction.mail, self._offered)))
+        refused = self._took_sender(self._exchange.ask(Stage.SENDER, mail_command(transaction.mail, self._offers)))
         transaction.sender_taken = refused is None
         rest: list[int] = []
         for at, place in enumerate(transaction.places if refused is None else ()):

@@ -1,6 +1,6 @@
 """Lanes: each holds a session and delivers what the pool gives it. They never touch the database.
 
-All lanes run in the hub's thread, but for sessions that can only block: those deliver aside, in a thread of their own."""
+All lanes run in the hub's thread, but for sessions that can only block: those deliver aside, in a thread each."""
 
 import logging
 import math
@@ -20,7 +20,7 @@ from outbound.journal import Journal
 log = logging.getLogger(__name__)
 
 IDLE_CLOSE_S = 10.0  # a kept-open session nobody used for so long is closed
-LOW_WATER = 400  # so few messages left: time to claim more
+LOW_WATER = 500  # so few messages left: time to claim more
 _STOPS = QUEUE_WIDE | {ErrorClass.HOST}
 
 

@@ -56,6 +56,7 @@ class Engine:
         self._claimed: list[Work] = []  # of these, not yet given to the lanes
         self._events: list[Event] = []
         self._retired: list[Pool] = []
+        self._more = False  # whether the last claim left more to claim
         self._committed_at = 0.0
         self._uncertain = False  # whether the last transaction took place
 
@@ -154,7 +155,9 @@ class Engine:
             self._record(events, pulse, now)
             if wants:
                 alone = self._held.keys() <= set(reports.ids(events))
-                claimed = self._claim(min(store.BATCH, room), pulse, now, alone=alone)
+                limit = min(store.BATCH, room)
+                claimed = self._claim(limit, pulse, now, alone=alone)
+                self._more = len(claimed) == limit
         self._committed_at = time.monotonic()
         self._settled(events)
         self._held.update({work.id: work for work in claimed})
@@ -186,7 +189,7 @@ class Engine:
 
     def _worth_a_commit(self, wants: bool) -> bool:
         """Whether to write now, or to let the lanes finish more first: each commit waits for the disk."""
-        if wants and len(self.pool.pending) < LOW_WATER // 4:
+        if wants and (self._more or len(self.pool.pending) < LOW_WATER // 4):
             return True
         finished = len(self._events)
         if finished >= LOW_WATER or finished >= len(self._held):

@@ -3,19 +3,22 @@
 All of them work alike on SQLite and PostgreSQL. Numbers stand in the text of the statements (they come from the
 database itself); everything else is a parameter. Callers hold the transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from django.db import connection
 
 from emailcfg.models import ActiveConfig
+from outbound.engine import rows
 from outbound.engine.work import Outcome, Work
 from outbound.models import Priority
 
 BATCH = 500
 BATCH_BYTES = 32_000_000  # of content that one claim brings into memory
+_LUMP_BYTES = 1_000_000
 _OPEN = frozenset(("queued", "deferred", "in_doubt", "sending"))
 _SLOT = timedelta(minutes=10)
 
@@ -27,7 +30,7 @@ def stamp(moment: datetime) -> Any:
 
 def numbers(ids: Iterable[int]) -> str:
     """Numbers as the inside of an SQL list; never empty."""
-    return ",".join(map(str, map(int, ids))) or "NULL"
+    return ",".join([f"{number:d}" for number in ids]) or "NULL"
 
 
 # Looking
@@ -105,50 +108,69 @@ def claim(lease: int, *, limit: int, now: datetime, suspects: bool) -> list[Work
 
 
 _LOCK = {"postgresql": " FOR UPDATE SKIP LOCKED"}  # SQLite's write transaction locks all
+_QUEUE_COLUMNS = "id, state, attempts, doubts, expires_at, size, recipient_count, first_recipient"
 
 
 def _select(cursor: Any, works: list[Work], priority: int, limit: int, room: int, now: datetime) -> int:
-    cursor.execute(
-        "SELECT id, state, attempts, doubts, expires_at, size FROM outbound_message "  # noqa: S608
-        f"WHERE priority = %s AND due_at <= %s ORDER BY due_at LIMIT %s{_LOCK.get(connection.vendor, '')}",
+    found = rows.of(
+        cursor,
+        _QUEUE_COLUMNS,
+        f"SELECT {_QUEUE_COLUMNS} FROM outbound_message WHERE priority = %s AND due_at <= %s "  # noqa: S608
+        f"ORDER BY due_at LIMIT %s{_LOCK.get(connection.vendor, '')}",
         [int(priority), stamp(now), limit],
     )
-    for pk, state, attempts, doubts, expires_at, size in cursor.fetchall():
+    for pk, state, attempts, doubts, expires_at, size, count, first in found:
         if room <= 0:
             break
         room -= size
-        works.append(Work(pk, state, attempts + 1, doubts, _moment(expires_at)))
+        work = Work(pk, state, attempts + 1, doubts, expires_at, size, count)
+        if count == 1:  # nearly all: then what is still to be loaded is the content alone
+            work.open.append((0, first))
+        works.append(work)
     return room
-
-
-def _moment(value: Any) -> datetime:
-    found = datetime.fromisoformat(value) if isinstance(value, str) else value
-    assert isinstance(found, datetime)  # noqa: S101 - what both drivers give
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def load(works: Sequence[Work]) -> list[Work]:
     """Fills in content and recipients; returns those whose content is gone (nothing can be sent)."""
+    by_id = {work.id: work for work in works}
+    many = [work for work in works if work.recipient_count != 1]
+    with connection.cursor() as cursor:
+        if many:
+            _load_recipients(cursor, many, by_id)
+        for part in _lumps(works):
+            columns = "message_id, mail_from, shape"
+            source = f"outbound_messagebody WHERE message_id IN ({numbers(work.id for work in part)})"
+            for pk, mail_from, form, content in rows.with_bytes(cursor, columns, "content", source):
+                work = by_id[pk]
+                work.mail_from, work.content, work.shape = mail_from, content, form
+    return [work for work in works if not work.content or not work.open]
+
+
+def _lumps(works: Sequence[Work]) -> Iterator[list[Work]]:
+    """Messages that are read in one go: of one megabyte together, or a larger one alone."""
+    part: list[Work] = []
+    size = 0
+    for work in works:
+        if part and size + work.size > _LUMP_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(work)
+        size += work.size
+    yield part
+
+
+def _load_recipients(cursor: Any, works: Sequence[Work], by_id: dict[int, Work]) -> None:
     for work in works:  # a load that failed half-way is repeated
         work.open, work.closed = [], []
-    by_id = {work.id: work for work in works}
-    wanted = numbers(by_id)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT message_id, position, address, state FROM outbound_recipient "  # noqa: S608
-            f"WHERE message_id IN ({wanted}) ORDER BY message_id, position"
-        )
-        for pk, position, address, state in cursor.fetchall():
-            if state in _OPEN:
-                by_id[pk].open.append((position, address))
-            else:
-                by_id[pk].closed.append(state)
-        cursor.execute(
-            f"SELECT message_id, mail_from, content FROM outbound_messagebody WHERE message_id IN ({wanted})"  # noqa: S608
-        )
-        for pk, mail_from, content in cursor.fetchall():
-            by_id[pk].mail_from, by_id[pk].content = mail_from, bytes(content)
-    return [work for work in works if not work.content or not work.open]
+    cursor.execute(
+        "SELECT message_id, position, address, state FROM outbound_recipient "  # noqa: S608
+        f"WHERE message_id IN ({numbers(work.id for work in works)}) ORDER BY message_id, position"
+    )
+    for pk, position, address, state in cursor.fetchall():
+        if state in _OPEN:
+            by_id[pk].open.append((position, address))
+        else:
+            by_id[pk].closed.append(state)
 
 
 # Recording
@@ -163,9 +185,10 @@ _RECIPIENT = (
 )
 _ATTEMPT = (
     "INSERT INTO outbound_attempt (message_id, at, revision, generation, server, tls, code, enhanced, reply, "
-    "provider_id, stage, error_class, reason, note, ms) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    "provider_id, stage, error_class, reason, note, ms) VALUES "
 )
+_ATTEMPT_ROW = f"({', '.join(['%s'] * 15)})"
+_ROWS = 50  # of one statement; see outbound.engine.rows
 
 
 def record(lease: int, outcomes: Sequence[Outcome], now: datetime) -> None:
@@ -203,9 +226,14 @@ def record(lease: int, outcomes: Sequence[Outcome], now: datetime) -> None:
             cursor.executemany(_MESSAGE, messages)
         if recipients:
             cursor.executemany(_RECIPIENT, recipients)
-        if attempts:
-            cursor.executemany(_ATTEMPT, attempts)
+        _record_attempts(cursor, attempts)
     _count(outcomes, now)
+
+
+def _record_attempts(cursor: Any, attempts: list[tuple[Any, ...]]) -> None:
+    for at in range(0, len(attempts), _ROWS):
+        part = attempts[at : at + _ROWS]
+        cursor.execute(_ATTEMPT + ", ".join([_ATTEMPT_ROW] * len(part)), list(chain.from_iterable(part)))
 
 
 def _record_sent(cursor: Any, lease: int, code: int, ids: list[int], at: Any) -> None:

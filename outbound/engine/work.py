@@ -2,34 +2,46 @@
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import lru_cache
+from datetime import UTC, datetime
 from typing import Self
 
 from emailcfg.providers.base import ErrorClass, Failure, Mail
+
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+_quoted = json.encoder.encode_basestring_ascii
+_SENT_LENGTH = 10
 
 
 @dataclass(slots=True)
 class Work:
     """One claimed message. `open` are the recipients who have not got it yet, as (position, address); `closed` the
-    states of the others. `was` is the state it was claimed from."""
+    states of the others, of `recipient_count` in all. `was` is the state it was claimed from."""
 
     id: int
     was: str
     attempts: int
     doubts: int
-    expires_at: datetime
+    expires: datetime | str  # as the database gives it: few messages ever need it
+    size: int = 0
+    recipient_count: int = 0
     mail_from: str = ""
     content: bytes = b""
+    shape: int = 0  # of the content: emailcfg.providers.shape
     open: list[tuple[int, str]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     diverted_to: str = ""
+
+    @property
+    def expires_at(self) -> datetime:
+        """When soft errors become failures."""
+        found = datetime.fromisoformat(self.expires) if isinstance(self.expires, str) else self.expires
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
     def mail(self) -> Mail:
         """What the provider delivers."""
         if self.diverted_to:
             return Mail(self.id, self.mail_from, (self.diverted_to,), self.content)
-        return Mail(self.id, self.mail_from, tuple([address for _, address in self.open]), self.content)
+        return Mail(self.id, self.mail_from, tuple([address for _, address in self.open]), self.content, self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,10 @@ class Stamp:
     generation: int | None
     server: str = ""
     tls: str = ""
+    line: str = field(init=False, compare=False)  # the same as JSON, for the journal
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "line", _ENCODE((self.revision, self.generation, self.server, self.tls)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +97,7 @@ class Outcome:
         stamp = self.stamp
         if self.state == "sent" and not self.recipients:
             text = (_quoted(self.enhanced), _quoted(self.reply), _quoted(self.provider_id), _quoted(self.note))
-            return f"[{self.id},{self.at},{self.doubts},{self.code},{','.join(text)},{self.ms},{_stamp_line(stamp)}]"
+            return f"[{self.id},{self.at},{self.doubts},{self.code},{','.join(text)},{self.ms},{stamp.line}]"
         return _ENCODE(
             (
                 *(self.id, self.state, self.at, self.cause, self.due_at and self.due_at.isoformat(), self.doubts),
@@ -111,16 +127,6 @@ class Outcome:
         due_at = datetime.fromisoformat(due) if due else None
         entries = tuple(RecipientOutcome(*entry) for entry in recipients)
         return cls(pk, state, at, Stamp(*stamp), cause, due_at, doubts, counted, entries, *answer)
-
-
-_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
-_quoted = json.encoder.encode_basestring_ascii
-_SENT_LENGTH = 10
-
-
-@lru_cache(maxsize=64)
-def _stamp_line(stamp: Stamp) -> str:
-    return _ENCODE((stamp.revision, stamp.generation, stamp.server, stamp.tls))
 
 
 @dataclass(frozen=True, slots=True)
