@@ -9,7 +9,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Info, register
 
 
-@register
+@register("adminapp")
 def version_floor(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if not hasattr(email.policy.default, "verify_generated_headers"):

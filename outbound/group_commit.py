@@ -6,7 +6,7 @@ transaction, and then hands the lead on. Nobody waits for company, so a single r
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db import connection, transaction
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class _Turn:
-    """The work of one thread. After `called` it leads, or `answer` or `error` is there."""
+    """The work of one thread. Who does not lead waits for `called`; then it leads, or `answer` or `error` is there."""
 
     work: Callable[[], Any]
-    called: threading.Event = field(default_factory=threading.Event)
+    called: threading.Event | None = None
     leads: bool = False
     answer: Any = None
     error: Exception | None = None
@@ -51,8 +51,9 @@ class GroupCommit:
         with self._lock:
             self._waiting.append(mine)
             mine.leads, self._led = not self._led, True
-        if not mine.leads:
-            mine.called.wait()
+            called = mine.called = None if mine.leads else threading.Event()
+        if called is not None:
+            called.wait()
         if mine.leads:
             self._lead()
         answer: T = mine.result()
@@ -67,11 +68,11 @@ class GroupCommit:
             with self._lock:
                 following = self._waiting[0] if self._waiting else None
                 self._led = following is not None
-            if following is not None:
-                following.leads = True
-                following.called.set()
-            for turn in group:
-                turn.called.set()
+                if following is not None:
+                    following.leads = True
+            for turn in [following, *group]:
+                if turn is not None and turn.called is not None:
+                    turn.called.set()
 
     def _commit(self, group: list[_Turn]) -> None:
         try:

@@ -193,14 +193,16 @@ def enqueue(mails: Sequence[tuple[Submission, Composed]], token: ApiToken | None
     """Writes composed mails into the queue, in the caller's transaction."""
     now, token_id = timezone.now(), token.pk if token is not None else None
     at = connection.ops.adapt_datetimefield_value
-    stamp = at(now)
+    stamp, end = at(now), at(now + GIVE_UP_AFTER)
     messages, bodies, recipients, keys, accepted = [], [], [], [], []
     for pk, (submission, mail) in zip(new_ids(len(mails)), mails, strict=True):
-        due = max(submission.not_before, now) if submission.not_before else now
+        due_at, expires_at = stamp, end
+        if submission.not_before is not None and submission.not_before > now:
+            due_at, expires_at = at(submission.not_before), at(submission.not_before + GIVE_UP_AFTER)
         subject = shown_subject(mail)
         messages.append(
             (
-                *(pk, submission.request.kind, submission.priority, at(due), at(due + GIVE_UP_AFTER), stamp, stamp),
+                *(pk, submission.request.kind, submission.priority, due_at, expires_at, stamp, stamp),
                 *(mail.size, len(mail.recipients), mail.recipients[0], subject, subject.casefold()[:60]),
                 *(mail.message_id, token_id),
             )

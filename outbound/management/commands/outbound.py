@@ -16,6 +16,7 @@ from outbound.engine.presence import LeaseLost
 
 class Command(BaseCommand):
     help = "Delivers accepted mail until it is stopped. Several may run on one database."
+    requires_system_checks = ("adminapp",)  # all of them would load every page, which this process never shows
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
