@@ -91,7 +91,13 @@ class SmtpSession:
                 note.reply = dialogue.ehlo()
                 dialogue.note_offers(note)
             with stages.stage(Stage.LOGIN) as note:
-                dialogue.login(note, self._smtp.username, self._password, encrypted=bool(self.tls))
+                dialogue.login(
+                    note,
+                    self._smtp.username,
+                    self._password,
+                    encrypted=bool(self.tls),
+                    mechanism=self._smtp.auth_mechanism,
+                )
             self._offered = dialogue.offered
         except BaseException:
             self._drop()
@@ -102,7 +108,12 @@ class SmtpSession:
         deadline = time.monotonic() + self._deadline_s
         with stages.stage(Stage.RESOLVE) as note:
             self._addresses = connect.resolve(
-                smtp.host, smtp.port, policy=self._policy, deadline=deadline, facts=note.facts
+                smtp.host,
+                smtp.port,
+                policy=self._policy,
+                deadline=deadline,
+                facts=note.facts,
+                ip_version=smtp.ip_version,
             )
             note.detail = ", ".join(address.ip for address in self._addresses)
         with stages.stage(Stage.CONNECT) as note:
