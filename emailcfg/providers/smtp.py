@@ -140,7 +140,7 @@ class SmtpSession:
         wire.take_over(encrypted)
         note.facts.update(certificate.tls_facts(encrypted))
         self.tls = str(note.facts["version"])
-        note.detail = f"{self.tls}, {note.facts['cipher']}"
+        note.detail = certificate.in_words(note.facts)
 
     def _presented_certificate(self, name: str, deadline: float) -> dict[str, object]:
         """The facts of a certificate that was not accepted, read over a second connection that sends no mail."""

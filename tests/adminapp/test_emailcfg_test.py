@@ -46,6 +46,20 @@ def test_people_get_a_line_for_each_step(smtp_server: Callable[..., SmtpServer])
     assert len(server.received) == 1
 
 
+def test_a_person_can_ask_for_all_that_each_step_learnt_and_reads_what_wants_looking_after(
+    scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Callable[..., str], closed_port: int
+) -> None:
+    server = scripted_smtp(keywords=["SIZE 10485760", "AUTH PLAIN"])
+    activate(a_config(server.port, host=two_versions(closed_port, server.port)))
+    told = emailcfg("test", "--to", TO, "--dry-run")
+    assert "IPv6 fails, IPv4 works." in told
+    assert "SIZE): " not in told
+    told = emailcfg("test", "--to", TO, "--dry-run", "--facts")
+    assert "       Addresses: ::ffff:127.0.0.1, 127.0.0.1" in told
+    assert "       Largest message (SIZE): 10 MB" in told
+    assert "       Logins offered (AUTH): PLAIN" in told
+
+
 def test_a_failed_test_tells_cause_and_next_step_and_ends_with_1(smtp_server: Callable[..., SmtpServer]) -> None:
     activate(a_config(smtp_server(refused={TO: "550 5.1.1 No such user here"}).port))
     out = StringIO()
