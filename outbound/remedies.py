@@ -11,7 +11,7 @@ from emailcfg.diagnosis import counterprobe, secret_probes
 from emailcfg.diagnosis.counterprobe import Alternative
 from emailcfg.providers.base import Failure
 from emailcfg.providers.sendgrid import BASE_URLS
-from emailcfg.schema import EmailConfig, Security
+from emailcfg.schema import EmailConfig, IpVersion, Security
 from outbound.transport import own_name
 
 USUAL: Sequence[tuple[int, Security]] = counterprobe.USUAL
@@ -58,11 +58,17 @@ def find(config: EmailConfig, failure: Failure, *, explained: str, learnt: Mappi
         policy=settings.NETWORK_POLICY,
         ehlo_name=own_name(),
         certificate_names=names if isinstance(names, list) else (),
-        address=str(learnt.get("address", "")),
+        used=connected_over(learnt),
         trust_file=trust_file,
         usual=USUAL,
     )
     return [_remedy(one, {"smtp.host": config.smtp.host}) for one in [*([method] if method else []), *alternatives]]
+
+
+def connected_over(learnt: Mapping[str, object]) -> IpVersion:
+    """The IP version by which the failed session had come through; "any" when it had not."""
+    used = learnt.get("ip_version_used")
+    return "4" if used == "4" else "6" if used == "6" else "any"
 
 
 def _remedy(alternative: Alternative, holds_for: Mapping[str, str]) -> Remedy:

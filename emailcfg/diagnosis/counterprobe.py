@@ -10,7 +10,6 @@ by itself, but a server that answers and then refuses ends it. The other version
 when the version in use fails a second time: a passing trouble would be gone by then.
 """
 
-import ipaddress
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -82,7 +81,7 @@ def find_alternatives(
     policy: NetworkPolicy,
     ehlo_name: str = "",
     certificate_names: Sequence[str] = (),
-    address: str = "",
+    used: IpVersion = "any",
     trust_file: str | None = None,
     usual: Sequence[tuple[int, Security]] = USUAL,
     each_s: float = 4.0,
@@ -91,18 +90,19 @@ def find_alternatives(
     """What would work in place of `smtp`, the smallest change first; [] when nothing would, or when no change of
     port could help. Ends within about `total_s` seconds; at most 9 probes, at the same time.
 
-    `certificate_names` are the names of the certificate that was refused for its name, `address` is the one that the
-    failed session was connected to. `usual` are the ports and encryptions to try; ports that the policy forbids are
-    left out."""
+    `certificate_names` are the names of the certificate that was refused for its name, `used` is the IP version by
+    which the failed session had come through ("any": it was not connected). `usual` are the ports and encryptions to
+    try; ports that the policy forbids are left out."""
     configured = _Candidate(smtp.host, smtp.port, smtp.security, smtp.ip_version)
-    version = _other_version(smtp, failure, address)
+    used = smtp.ip_version if used == "any" else used  # not connected by "any": both were tried
+    version = _other_version(failure, used)
     found = [replace(configured, ip_version=version)] if version else []
     found += _candidates(smtp, failure, certificate_names, usual)
     candidates = [one for one in dict.fromkeys(found) if one != configured and policy.allows_port(one.port)]
     candidates = candidates[: MAX_PROBES - 1]
     if not candidates:
         return []
-    control = replace(configured, ip_version=_version_of(address)) if version and address else None
+    control = replace(configured, ip_version=used) if version and version != "any" else None
     deadline = time.monotonic() + total_s
     probe = _Probe(smtp, policy, ehlo_name or "localhost", trust_file, each_s, deadline)
     again = [control] if control and not _blames_address(failure) else []
@@ -147,18 +147,13 @@ def _candidates(
     return found
 
 
-def _other_version(smtp: Smtp, failure: Failure, address: str) -> IpVersion | None:
+def _other_version(failure: Failure, used: IpVersion) -> IpVersion | None:
     """The IP version that the failed session did not use, where it may make a difference."""
     if failure.reason == "ip_version_missing":
         return "any"
     if failure.reason in _HOPELESS or not (failure.stage in _OPENING or _blames_address(failure)):
         return None
-    used = _version_of(address) if address else smtp.ip_version  # no connection: "any" has tried both
     return None if used == "any" else "4" if used == "6" else "6"
-
-
-def _version_of(address: str) -> IpVersion:
-    return "6" if ipaddress.ip_address(address.split("%", 1)[0]).version == 6 else "4"
 
 
 def _blames_address(failure: Failure) -> bool:

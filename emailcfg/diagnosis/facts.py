@@ -174,7 +174,8 @@ def _other_version(told: object) -> dict[str, str]:
     """Of a connection that was made by one IP version after the other had failed."""
     if not isinstance(told, Mapping):
         return {}
-    cost = f"{float(told['ms']) / 1000:.1f} seconds" if told["ms"] >= 1000 else f"{told['ms']:.0f} ms"
+    ms = float(told["ms"])
+    cost = f"{ms / 1000:.1f} seconds" if ms >= 1000 else f"{ms:.0f} ms" if ms >= 1 else "less than 1 ms"
     return {"version_fails": str(told["fails"]), "version_works": str(told["works"]), "version_cost": cost}
 
 

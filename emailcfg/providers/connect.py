@@ -122,7 +122,7 @@ def connect(addresses: list[Address], *, timeout_s: float, deadline: float, fact
         ms = round((time.perf_counter() - start) * 1000, 1)
         tried.append({"address": address.ip, "outcome": outcome, "ms": ms})
         if sock is not None and outcome == "connected":
-            facts["address"] = address.ip
+            facts["address"], facts["ip_version_used"] = address.ip, address.version
             _note_other_version(address.version, failures, facts)
             return sock
         failures.append((address.version, outcome, ms))

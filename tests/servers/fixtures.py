@@ -58,7 +58,7 @@ def sendgrid_server(http_server_of_the_run: HTTPServer) -> Iterator[SendGridServ
     http_server_of_the_run.clear()
 
 
-TWO_VERSIONS = "mail.two-versions.example"
+TWO_VERSIONS = "two-versions.localhost"
 
 
 @pytest.fixture
