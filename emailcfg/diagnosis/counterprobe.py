@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 
 from emailcfg import rules
 from emailcfg.diagnosis.organisation import organisation
-from emailcfg.network import NetworkPolicy
+from emailcfg.network import DEFAULT_PORTS, NetworkPolicy
 from emailcfg.providers import connect
 from emailcfg.providers.base import Failure, Stage
 from emailcfg.providers.reply import NOTHING_SECRET
@@ -27,7 +27,7 @@ from emailcfg.providers.smtp_wire import Wire, WireError
 from emailcfg.providers.stages import StageFailed
 from emailcfg.schema import IpVersion, Security, Smtp
 
-MAX_PROBES = 9
+MAX_PROBES = 12
 # The usual ports in the order in which they are offered; RFC 8314 prefers TLS from the start.
 USUAL: tuple[tuple[int, Security], ...] = (
     (465, "tls"),
@@ -38,6 +38,7 @@ USUAL: tuple[tuple[int, Security], ...] = (
     (25, "starttls"),
 )
 _ONLY_SES = (2465, 2587)
+_MAX_ADDED = 3
 _SAYS: dict[Security, str] = {
     "tls": "with TLS from the start",
     "starttls": "with STARTTLS",
@@ -88,16 +89,16 @@ def find_alternatives(
     total_s: float = 8.0,
 ) -> list[Alternative]:
     """What would work in place of `smtp`, the smallest change first; [] when nothing would, or when no change of
-    port could help. Ends within about `total_s` seconds; at most 9 probes, at the same time.
+    port could help. Ends within about `total_s` seconds; at most 12 probes, at the same time.
 
-    `certificate_names` are the names of the certificate that was refused for its name, `used` is the IP version by
-    which the failed session had come through ("any": it was not connected). `usual` are the ports and encryptions to
-    try; ports that the policy forbids are left out."""
+    Beside the `usual` ports those are tried that the operator has allowed in addition, and none that the policy
+    forbids. `certificate_names` are the names of the certificate that was refused for its name, `used` is the IP
+    version by which the failed session had come through ("any": it was not connected)."""
     configured = _Candidate(smtp.host, smtp.port, smtp.security, smtp.ip_version)
     used = smtp.ip_version if used == "any" else used  # not connected by "any": both were tried
     version = _other_version(failure, used)
     found = [replace(configured, ip_version=version)] if version else []
-    found += _candidates(smtp, failure, certificate_names, usual)
+    found += _candidates(smtp, failure, certificate_names, [*usual, *_added_by_the_operator(policy)])
     candidates = [one for one in dict.fromkeys(found) if one != configured and policy.allows_port(one.port)]
     candidates = candidates[: MAX_PROBES - 1]
     if not candidates:
@@ -110,6 +111,11 @@ def find_alternatives(
     if control in worked:
         worked = [one for one in worked if one.ip_version == smtp.ip_version]
     return [_told(smtp, one, failure) for one in candidates if one in worked]
+
+
+def _added_by_the_operator(policy: NetworkPolicy) -> list[tuple[int, Security]]:
+    added = sorted((policy.ports or DEFAULT_PORTS) - DEFAULT_PORTS)[:_MAX_ADDED]
+    return [(port, security) for port in added for security in ("tls", "starttls")]
 
 
 def _tried(probe: "_Probe", candidates: Sequence[_Candidate], total_s: float) -> list[_Candidate]:

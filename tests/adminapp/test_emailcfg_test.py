@@ -14,9 +14,10 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from emailcfg import revisions
 from emailcfg.models import TestSend
 from emailcfg.network import NetworkPolicy
-from tests.outbound.making import a_config, activate
+from tests.outbound.making import ANA, a_config, activate
 from tests.servers.scripted import ScriptedSmtp
 from tests.servers.smtp import SmtpServer
 
@@ -87,6 +88,15 @@ def test_programs_get_one_document_and_a_file_need_not_be_saved(
     assert document["ok"] is True
     assert not server.taken
     assert TestSend.objects.get().source == "form"
+
+
+def test_a_revision_that_is_not_active_is_tested_by_its_number(smtp_server: Callable[..., SmtpServer]) -> None:
+    draft, running = smtp_server(), smtp_server()
+    activate(a_config(running.port))
+    number = revisions.save(config=a_config(draft.port), base=None, description="Not active", actor=ANA).number
+    emailcfg("test", "--to", TO, "--revision", str(number))
+    assert (len(draft.received), len(running.received)) == (1, 0)
+    assert TestSend.objects.get().revision_id == number
 
 
 def test_the_other_verbs_are_still_there() -> None:

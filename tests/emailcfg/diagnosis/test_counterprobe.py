@@ -159,6 +159,16 @@ def test_ports_and_addresses_the_policy_forbids_are_not_tried(
     assert server.connections == 0
 
 
+def test_ports_that_the_operator_added_are_tried_too(
+    authority: TestAuthority, speaks: Callable[..., ScriptedSmtp]
+) -> None:
+    tls, starttls = speaks("tls"), speaks("starttls")
+    configured = closed_port()
+    policy = NetworkPolicy(ports=frozenset({configured, tls.port, starttls.port}))
+    found = find_alternatives(settings(authority, configured), REFUSED, policy=policy, usual=[])
+    assert sorted(alternative.changes["smtp.port"] for alternative in found) == sorted([tls.port, starttls.port])  # type: ignore[type-var]
+
+
 def test_a_name_of_the_certificate_is_offered_only_from_the_same_organisation(
     authority: TestAuthority, scripted_smtp: Callable[..., ScriptedSmtp], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,13 @@ def test_no_rule_is_unreachable() -> None:
     assert {rule.code for rule in ALL} - won == with_tests_of_their_own
 
 
+@pytest.mark.parametrize("rule", [rule for rule in ALL if rule.service], ids=lambda rule: rule.code)
+def test_a_rule_about_a_service_names_the_services_own_help_page(rule) -> None:  # type: ignore[no-untyped-def]
+    name, _, address = rule.help_page.rpartition(", ")
+    assert name
+    assert re.fullmatch(r"[a-z0-9.-]+\.[a-z]+(/\S*)?", address)
+
+
 # Every wording that could be any server's: at a host that is known to be another, no service may be named.
 ANY_SERVERS_WORDS = (
     (Stage.LOGIN, "535 5.7.8 Authentication credentials invalid", "login-refused"),

@@ -533,6 +533,17 @@ def test_a_server_that_drips_ends_at_the_deadline(scripted_smtp: StartScripted, 
     assert (failure.error_class, failure.reason) == (ErrorClass.HOST, "timed_out")
 
 
+def test_a_handshake_that_drips_ends_at_the_deadline() -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"\x16\x03\x03\x40\x00")  # a handshake record of 16 KB, then a byte at a time
+        while not server.stopping.wait(0.02):
+            connection.sendall(b"\x02")
+
+    with RawServer(drip) as server:
+        failure = failure_of(smtp_session(server, security="tls", timeout_s=60, deadline_s=0.4))
+    assert said(failure) == (Stage.TLS, ErrorClass.HOST, "timed_out")
+
+
 def test_lines_without_end_stop_at_the_deadline(scripted_smtp: StartScripted) -> None:
     server = scripted_smtp({"EHLO": Drip(b"250-more\r\n", every_s=0.01)})
     failure = failure_of(smtp_session(server, deadline_s=0.4))
