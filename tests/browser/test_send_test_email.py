@@ -171,5 +171,24 @@ def test_the_ladder_fills_while_the_server_is_slow_and_a_double_click_starts_one
     assert "Recipient" in page.evaluate("navigator.clipboard.readText()")
 
 
+def test_a_dry_run_asks_for_sender_and_recipient_and_sends_nothing(
+    admin_page: Page, scripted_smtp: Callable[..., ScriptedSmtp]
+) -> None:
+    server = scripted_smtp()
+    page = admin_page
+    page.goto("/configuration/email/")
+    fill(page, "Sender address", "no-reply@acme.example")
+    with page.expect_response("**/draft/"):
+        page.get_by_role("switch", name="SMTP on").check()
+    fill(page, "Host", "127.0.0.1")
+    fill(page, "Port", str(server.port))
+    page.get_by_label("Security", exact=True).select_option("none")
+    page.get_by_label("To", exact=True).fill("ben@acme.example")
+    page.get_by_role("button", name="Dry run").click()
+    expect(page.locator(".run-accepted")).to_have_text("Everything works up to the message itself. No mail was sent.")
+    assert [line.split(":")[0].split()[0] for line in server.commands] == ["EHLO", "MAIL", "RCPT", "RSET", "QUIT"]
+    expect(page.get_by_role("button", name="I got it")).to_have_count(0)
+
+
 def _wait(event: threading.Event) -> None:
     assert event.wait(10)
