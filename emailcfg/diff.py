@@ -21,6 +21,8 @@ _CHOICES: dict[str, dict[str | None, str]] = {
         "relay": "Relay without login",
         "relay-login": "Relay with login",
     },
+    "smtp.ip_version": {"any": "Both", "4": "IPv4 only", "6": "IPv6 only"},
+    "smtp.auth_mechanism": {"auto": "Automatic", "plain": "PLAIN", "login": "LOGIN"},
     "sendgrid.region": {"global": "Global", "eu": "European Union"},
     "delivery.selected": {"smtp": "SMTP", "sendgrid": "SendGrid", None: "None: no mail leaves"},
 }

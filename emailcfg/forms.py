@@ -95,6 +95,16 @@ class EmailForm(forms.Form):
         "smtp.ehlo_hostname",
         "The name this machine gives itself. Some relays, Google's among them, refuse “localhost”.",
     )
+    smtp__ip_version = _choice(
+        "smtp.ip_version",
+        (("any", "Both, whichever answers"), ("4", "IPv4 only"), ("6", "IPv6 only")),
+        "Choose one when a test says that the other fails.",
+    )
+    smtp__auth_mechanism = _choice(
+        "smtp.auth_mechanism",
+        (("auto", "Automatic"), ("plain", "PLAIN only"), ("login", "LOGIN only")),
+        "Automatic takes PLAIN where the server offers it, else LOGIN.",
+    )
     smtp__timeout_s = _number("smtp.timeout_s", "Seconds to wait for each answer, 1 to 300.", maxlength=3)
     smtp__max_connections = _number("smtp.max_connections", "Kept open at the same time, 1 to 50.", maxlength=2)
     smtp__rate_limit_per_minute = _number(

@@ -180,6 +180,12 @@ def is_loopback(name: str) -> bool:
     return name == "localhost" or name.endswith(".localhost") or (literal is not None and literal.is_loopback)
 
 
+def ip_version_of(name: str) -> str:
+    """ "4" or "6" for an IP address, "" for a host name."""
+    literal = _ip(name)
+    return str(literal.version) if literal is not None else ""
+
+
 def _ip(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(name)

@@ -1,8 +1,10 @@
 """EmailConfig: the one definition of the configuration. Forms, API, CLI, import and export all use it.
 
 Values are normalised when they are read (white space stripped, host names in lower case), so equal
-configurations have equal bytes. Every rule that refuses a value speaks in a sentence for the person who
-typed it; `field_errors` files those sentences under the field's dotted path ("smtp.host").
+configurations have equal bytes. A field that came after the first revisions were saved is written only where it
+differs from its default: a configuration that does not use it keeps the bytes and the hash it has always had.
+Every rule that refuses a value speaks in a sentence for the person who typed it; `field_errors` files those
+sentences under the field's dotted path ("smtp.host").
 """
 
 from collections.abc import Iterator
@@ -27,6 +29,8 @@ SCHEMA_VERSION = 1  # the version this code reads and writes; EmailConfig.schema
 ProviderName = Literal["smtp", "sendgrid"]
 Security = Literal["starttls", "tls", "none"]
 Region = Literal["global", "eu"]
+IpVersion = Literal["any", "4", "6"]
+AuthMechanism = Literal["auto", "plain", "login"]
 Preset = Literal["gmail", "google-relay", "microsoft365", "ses", "relay", "relay-login"]
 
 SECRET_PATHS = ("smtp.password", "sendgrid.api_key")
@@ -56,6 +60,18 @@ def _checked(rule: Any) -> AfterValidator:
 
 def _stripped(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
+
+
+def _number_as_text(value: object) -> object:
+    return str(value) if type(value) is int else value  # `ip_version: 4` in YAML is a number
+
+
+def _is_any(value: object) -> bool:
+    return value == "any"
+
+
+def _is_auto(value: object) -> bool:
+    return value == "auto"
 
 
 def _empty_secret_is_none(value: object) -> object:
@@ -106,6 +122,10 @@ class Smtp(_Section):
         "", title="CA certificate", max_length=65536
     )
     ehlo_hostname: Host = Field("", title="EHLO name", max_length=253)
+    ip_version: Annotated[IpVersion, BeforeValidator(_number_as_text)] = Field(
+        "any", title="IP version", exclude_if=_is_any
+    )
+    auth_mechanism: AuthMechanism = Field("auto", title="Login method", exclude_if=_is_auto)
     timeout_s: int = Field(30, title="Timeout in seconds", ge=1, le=300)
     max_connections: int = Field(5, title="Parallel connections", ge=1, le=50)
     rate_limit_per_minute: int | None = Field(None, title="Messages per minute", ge=1, le=1_000_000)
@@ -122,6 +142,13 @@ class Smtp(_Section):
             raise _at("password", "Enter the password of this user, or clear the user name to send without login.")
         if self.password is not None and not self.username:
             raise _at("username", "Enter the user name this password belongs to, or clear the password.")
+        return self
+
+    @model_validator(mode="after")
+    def _address_of_the_version(self) -> Self:
+        version = rules.ip_version_of(self.host)
+        if self.enabled and version and self.ip_version not in ("any", version):
+            raise _at("ip_version", f"The host is an IPv{version} address. Choose “IPv{version} only” or “Both”.")
         return self
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ from outbound.transport import own_name
 
 logger = logging.getLogger(__name__)
 
-PROBING = "Trying other ports and encryptions of the same server…"
+PROBING = "Trying what else the same server offers: ports, encryption, IP version, login method…"
 PROBING_REGION = "Asking SendGrid's other region about the key…"
 _SILENT_S = 45.0  # beyond the two deadlines of a test (opening, and the mail): the search for what would help
 
@@ -140,7 +140,7 @@ class _Run:
         sentence = PROBING_REGION if self.test.provider == "sendgrid" else PROBING
         self._record(self._ladder(finished=True, explanation=explanation), probing=sentence)
         opened = secrets.open_all(self.plan.running, secrets.key_ring())
-        return remedies.find(opened, failure, learnt=learnt_from(self.steps))
+        return remedies.find(opened, failure, explained=explanation.code, learnt=learnt_from(self.steps))
 
     def _context(self, learnt: dict[str, object]) -> Context:
         opened = secrets.open_all(self.plan.running, secrets.key_ring())

@@ -24,6 +24,8 @@ _UNKNOWN = {
     "code": "with an error",
     "region": "another region",
     "host_region": "another region",
+    "version_fails": "IPv6",
+    "version_works": "IPv4",
 }
 _TWICE = re.compile(r"\b(?:the )?(port|recipient|account|domain) (this|the|your) \1\b", re.IGNORECASE)
 

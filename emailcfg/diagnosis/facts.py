@@ -20,7 +20,7 @@ _SES_REGION = re.compile(r"in region ([a-z]{2}(?:-[a-z]+)+-\d)", re.IGNORECASE)
 _SES_IDENTITIES = re.compile(r"in region [a-z0-9-]+:\s*(.+)$", re.IGNORECASE | re.DOTALL)
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+\w")
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
-_IPV6 = re.compile(r"\[(?:IPv6:)?([0-9a-f:]*:[0-9a-f:]+)\]", re.IGNORECASE)
+_IPV6 = re.compile(r"\[(?:IPv6:)?([0-9a-f:]*:[0-9a-f:]+)(?: +\d+)?\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,8 @@ _NAMES = {  # fact: the keys under which the steps may tell it
     "issuer": ("issuer",),
     "mechanisms": ("mechanisms", "auth"),
     "mechanism_tried": ("mechanism",),
+    "mechanism_set": ("mechanism_set",),
+    "version_set": ("ip_version",),
     "scopes": ("scopes",),
     "verified_found": ("verified_found",),
     "size_limit": ("size",),
@@ -158,7 +160,7 @@ _NAMES = {  # fact: the keys under which the steps may tell it
 def _learnt(learnt: Mapping[str, object]) -> dict[str, str]:
     certificate = learnt.get("certificate")
     learnt = {**learnt, **(certificate if isinstance(certificate, Mapping) else {})}
-    facts = {}
+    facts = _other_version(learnt.get("other_version"))
     for name, keys in _NAMES.items():
         value = next((learnt[key] for key in keys if learnt.get(key)), None)
         if isinstance(value, (list, tuple, set, frozenset)):
@@ -166,6 +168,15 @@ def _learnt(learnt: Mapping[str, object]) -> dict[str, str]:
         elif value is not None:
             facts[name] = _day(str(value)) if name == "expires" else str(value)
     return facts
+
+
+def _other_version(told: object) -> dict[str, str]:
+    """Of a connection that was made by one IP version after the other had failed."""
+    if not isinstance(told, Mapping):
+        return {}
+    ms = float(told["ms"])
+    cost = f"{ms / 1000:.1f} seconds" if ms >= 1000 else f"{ms:.0f} ms" if ms >= 1 else "less than 1 ms"
+    return {"version_fails": str(told["fails"]), "version_works": str(told["works"]), "version_cost": cost}
 
 
 def _day(moment: str) -> str:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from emailcfg.diagnosis.explain import Explanation
+from emailcfg.diagnosis.remarks import remark
 from emailcfg.diagnosis.shown_facts import safe
 from emailcfg.providers.base import Stage, Step
 
@@ -62,7 +63,8 @@ class State(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Rung:
     """One line of the ladder. `ms` is None until it ended; `words` are the server's own, or the local cause's;
-    `facts` are those of its step, as JSON."""
+    `explanation` says why it failed, or what wants looking after although it went well; `facts` are those of its
+    step, as JSON."""
 
     stage: Stage
     label: str
@@ -118,9 +120,10 @@ def climb(
     """The whole ladder from the steps reported so far. A `login_only` run ends with the login, or with the check of
     the key.
 
-    `explanation` belongs to the rung that failed. While not `finished`, the rung after the last one reported
-    is running. A stage reported twice (a second recipient) shows its failure if it has one, else the last. A
-    stage that this mode does not have by itself (a login asked for late) is put in where it happened."""
+    `explanation` belongs to the rung that failed; a rung that went well may carry a remark. While not `finished`, the
+    rung after the last one reported is running. A stage reported twice (a second recipient)
+    shows its failure if it has one, else the last. A stage that this mode does not have by itself (a login asked for
+    late) is put in where it happened."""
     told: dict[Stage, Step] = {}
     for step in steps:
         if step.stage not in told or told[step.stage].ok is not False:
@@ -130,10 +133,13 @@ def climb(
     failed = next((stage for stage in order if stage in told and told[stage].ok is False), None)
     over = finished or failed is not None
     last = max((order.index(stage) for stage in told), default=-1)
+    provider = "sendgrid" if mode == "sendgrid" else "smtp"
+    host = str(told[Stage.RESOLVE].facts.get("host", "")) if Stage.RESOLVE in told else ""
     rungs = []
     for place, stage in enumerate(order):
         if stage in told:
-            rungs.append(_told(told[stage], explanation if stage is failed else None))
+            found = explanation if stage is failed else remark(told[stage], provider=provider, host=host)
+            rungs.append(_told(told[stage], found))
         elif over or place < last or stage in left_out:
             why = "Not part of this check; no mail is sent." if failed is None and stage in left_out else ""
             rungs.append(Rung(stage, _LABELS[stage], State.SKIPPED, detail=why))

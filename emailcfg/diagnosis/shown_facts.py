@@ -39,6 +39,7 @@ def lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     size = facts.get("size")
     told = [
         ("Addresses", _listed(facts.get("addresses"))),
+        ("IP version set", _text(facts.get("ip_version"))),
         ("Tried", "; ".join(_attempt(one) for one in facts.get("tried") or ())),
         ("TLS version", _text(facts.get("version"))),
         ("Cipher", _text(facts.get("cipher"))),

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -48,6 +49,17 @@ def tls_facts(sock: ssl.SSLSocket) -> dict[str, object]:
         "cipher": cipher[0] if cipher else "",
         "certificate": facts_of(der) if der else {},
     }
+
+
+def in_words(facts: Mapping[str, object]) -> str:
+    """What `tls_facts` found, in one line: the version, for whom the certificate is, and how long it is valid."""
+    certificate = facts.get("certificate")
+    told = [str(facts.get("version", ""))]
+    if isinstance(certificate, Mapping) and certificate:
+        names = certificate["names"]
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        told += [f"certificate for {', '.join(names[:2])}{more}", f"{certificate['days_left']} days left"]
+    return ", ".join(told)
 
 
 def presented(sock: socket.socket, host: str, timeout_s: float) -> dict[str, object]:

@@ -105,6 +105,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         _CONFIGURATION, "not_permitted", MAIL, HARD, "", _any(r"access denied.*ses:Send", r"not authorized to perform")
     ),
+    # Our address has no name in DNS (RFC 7372), or breaks Gmail's rules for IPv6: every mail would be refused so.
+    Rule(_CONFIGURATION, "address_without_name", MAIL, HARD, "5.7.25"),
+    Rule(_CONFIGURATION, "address_without_name", MAIL, HARD, "", _any(r"ipv6 sending guidelines")),
     # The sender address, at whatever stage the server looks at it.
     Rule(_SENDER, "sender_not_authenticated", MAIL, HARD, "5.7.26"),
     Rule(_SENDER, "sender_not_verified", MAIL, HARD, "", _any(r"(address|domain|identity) is not verified")),

@@ -16,6 +16,7 @@ from emailcfg.network import NetworkPolicy
 from emailcfg.providers.base import ErrorClass, Stage
 from emailcfg.providers.reply import words
 from emailcfg.providers.stages import StageFailed, failed
+from emailcfg.schema import IpVersion
 
 _NOT_FOUND = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
@@ -29,6 +30,10 @@ class Address:
     def ip(self) -> str:
         return self.sockaddr[0]
 
+    @property
+    def version(self) -> IpVersion:
+        return "6" if self.family == socket.AF_INET6 else "4"
+
 
 def remaining(deadline: float, stage: Stage) -> float:
     """The seconds until `deadline` (on time.monotonic's clock); a host failure when there are none."""
@@ -38,8 +43,17 @@ def remaining(deadline: float, stage: Stage) -> float:
     return left
 
 
-def resolve(host: str, port: int, *, policy: NetworkPolicy, deadline: float, facts: dict[str, object]) -> list[Address]:
-    """Every address of `host`, looked up once and in the resolver's order, without those the policy forbids.
+def resolve(
+    host: str,
+    port: int,
+    *,
+    policy: NetworkPolicy,
+    deadline: float,
+    facts: dict[str, object],
+    ip_version: IpVersion = "any",
+) -> list[Address]:
+    """Every address of `host`, looked up once and in the resolver's order, without those of another IP version and
+    those the policy forbids.
 
     The look-up runs in a thread of its own, for it knows no timeout."""
     facts["host"], facts["port"] = host, port
@@ -56,6 +70,12 @@ def resolve(host: str, port: int, *, policy: NetworkPolicy, deadline: float, fac
     if isinstance(found, OSError):
         raise failed(Stage.RESOLVE, ErrorClass.HOST, "name_server_failed", words(str(found)))
     facts["addresses"] = [address.ip for address in found]
+    if ip_version != "any":
+        facts["ip_version"] = f"IPv{ip_version}"
+        everything, found = found, [address for address in found if address.version == ip_version]
+        if not found:
+            detail = f"No IPv{ip_version} address, only {', '.join(address.ip for address in everything)}."
+            raise failed(Stage.RESOLVE, ErrorClass.CONFIGURATION, "ip_version_missing", detail)
     allowed = [address for address in found if policy.allows_address(address.ip)]
     if not allowed:
         refused = ", ".join(address.ip for address in found)
@@ -78,29 +98,51 @@ _TELLING = ("connection_refused", "connection_lost", "timed_out", "unreachable")
 
 
 def connect(addresses: list[Address], *, timeout_s: float, deadline: float, facts: dict[str, object]) -> socket.socket:
-    """The first address that answers. Each gets its share of the time left, at most `timeout_s`."""
+    """The first address that answers. Each gets its share of the time left, at most `timeout_s`. When those of the
+    other IP version were tried in vain before it, the facts say so and how long it took (`other_version`)."""
     tried: list[dict[str, object]] = []
     facts["tried"] = tried
     outcomes: dict[str, str] = {}
+    failures: list[tuple[IpVersion, str, float]] = []
     for place, address in enumerate(addresses):
         share = remaining(deadline, Stage.CONNECT) / (len(addresses) - place)
         start = time.perf_counter()
-        sock = socket.socket(address.family, socket.SOCK_STREAM)
+        sock = None
         try:
+            sock = socket.socket(address.family, socket.SOCK_STREAM)  # refused where the kernel has no IPv6
             sock.settimeout(min(timeout_s, share))
             sock.connect(address.sockaddr)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             outcome = "connected"
         except OSError as error:
-            sock.close()
+            if sock is not None:
+                sock.close()
             outcome = _outcome(error)
             outcomes.setdefault(outcome, f"{address.ip}: {words(str(error))}")
-        tried.append({"address": address.ip, "outcome": outcome, "ms": round((time.perf_counter() - start) * 1000, 1)})
-        if outcome == "connected":
-            facts["address"] = address.ip
+        ms = round((time.perf_counter() - start) * 1000, 1)
+        tried.append({"address": address.ip, "outcome": outcome, "ms": ms})
+        if sock is not None and outcome == "connected":
+            facts["address"], facts["ip_version_used"] = address.ip, address.version
+            _note_other_version(address.version, failures, facts)
             return sock
+        failures.append((address.version, outcome, ms))
     reason = next(telling for telling in _TELLING if telling in outcomes)
     raise failed(Stage.CONNECT, ErrorClass.HOST, reason, outcomes[reason])
+
+
+def _note_other_version(
+    works: IpVersion, failures: list[tuple[IpVersion, str, float]], facts: dict[str, object]
+) -> None:
+    """Whether every address before the one that answered was of the other version, and what that cost."""
+    if failures and all(version != works for version, _, _ in failures):
+        reason = next(telling for telling in _TELLING if telling in {outcome for _, outcome, _ in failures})
+        lost_ms = round(sum(ms for _, _, ms in failures), 1)
+        facts["other_version"] = {
+            "fails": f"IPv{failures[0][0]}",
+            "works": f"IPv{works}",
+            "reason": reason,
+            "ms": lost_ms,
+        }
 
 
 def _outcome(error: OSError) -> str:

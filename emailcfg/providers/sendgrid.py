@@ -120,7 +120,7 @@ class SendGridSession:
                 )
                 note.facts.update(certificate.tls_facts(encrypted))
                 self.tls = str(note.facts["version"])
-                note.detail = f"{self.tls}, {note.facts['cipher']}"
+                note.detail = certificate.in_words(note.facts)
                 sock = encrypted
             else:
                 note.ok, note.detail = None, "Not encrypted, as the operator configured."

@@ -93,7 +93,13 @@ class SmtpSession:
                 note.reply = dialogue.ehlo()
                 dialogue.note_offers(note)
             with stages.stage(Stage.LOGIN) as note:
-                dialogue.login(note, self._smtp.username, self._password, encrypted=bool(self.tls))
+                dialogue.login(
+                    note,
+                    self._smtp.username,
+                    self._password,
+                    encrypted=bool(self.tls),
+                    mechanism=self._smtp.auth_mechanism,
+                )
             self._offered = dialogue.offered
         except BaseException:
             self._drop()
@@ -104,7 +110,12 @@ class SmtpSession:
         deadline = time.monotonic() + self._deadline_s
         with stages.stage(Stage.RESOLVE) as note:
             self._addresses = connect.resolve(
-                smtp.host, smtp.port, policy=self._policy, deadline=deadline, facts=note.facts
+                smtp.host,
+                smtp.port,
+                policy=self._policy,
+                deadline=deadline,
+                facts=note.facts,
+                ip_version=smtp.ip_version,
             )
             note.detail = ", ".join(address.ip for address in self._addresses)
         with stages.stage(Stage.CONNECT) as note:
@@ -131,7 +142,7 @@ class SmtpSession:
         wire.take_over(encrypted)
         note.facts.update(certificate.tls_facts(encrypted))
         self.tls = str(note.facts["version"])
-        note.detail = f"{self.tls}, {note.facts['cipher']}"
+        note.detail = certificate.in_words(note.facts)
 
     def _presented_certificate(self, name: str, deadline: float) -> dict[str, object]:
         """The facts of a certificate that was not accepted, read over a second connection that sends no mail."""

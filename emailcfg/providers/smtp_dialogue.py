@@ -13,6 +13,10 @@ from emailcfg.providers.classify import refusal
 from emailcfg.providers.reply import Redactor, words
 from emailcfg.providers.smtp_wire import Wire, WireError
 from emailcfg.providers.stages import Note, StageFailed, failed
+from emailcfg.schema import AuthMechanism
+
+# The mechanisms that this product speaks, the better one first.
+MECHANISMS = ("PLAIN", "LOGIN")
 
 
 def ehlo_name(name: str, *, local_ip: str) -> str:
@@ -80,12 +84,21 @@ class Dialogue:
         )
         note.detail = ", ".join(f"{keyword} {value}".strip() for keyword, value in offered.items())
 
-    def login(self, note: Note, user_name: str, password: SecretStr | None, *, encrypted: bool) -> None:
-        """One attempt by PLAIN, else by LOGIN, and never in clear but within this machine (RFC 4954, RFC 4616).
+    def login(
+        self,
+        note: Note,
+        user_name: str,
+        password: SecretStr | None,
+        *,
+        encrypted: bool,
+        mechanism: AuthMechanism = "auto",
+    ) -> None:
+        """One attempt by `mechanism` ("auto": PLAIN, else LOGIN), and never in clear but within this machine (RFC
+        4954, RFC 4616).
 
-        A server that lists PLAIN and answers 504 has looked at no password (RFC 4954 section 4: the mechanism is not
-        known to it), so LOGIN, if it is offered, is the first attempt. After any other refusal nothing is tried
-        again: servers lock accounts for that."""
+        With "auto", a server that lists PLAIN and answers 504 has looked at no password (RFC 4954 section 4: the
+        mechanism is not known to it), so LOGIN, if it is offered, is the first attempt. After any other refusal
+        nothing is tried again: servers lock accounts for that."""
         if not user_name or password is None:
             note.ok, note.detail = None, "No login is configured."
             return
@@ -93,10 +106,16 @@ class Dialogue:
         note.facts.update(mechanisms=mechanisms, username=user_name)
         if not encrypted and not connect.is_loopback(self._wire.sock):
             raise failed(Stage.LOGIN, ErrorClass.CONFIGURATION, "password_in_clear", "The connection is not encrypted.")
-        usable = [name for name in ("PLAIN", "LOGIN") if name in mechanisms]
+        usable = [name for name in MECHANISMS if name in mechanisms]
         if not usable:
             detail = f"The server offers: {', '.join(mechanisms)}." if mechanisms else "The server offers no login."
             raise failed(Stage.LOGIN, ErrorClass.CONFIGURATION, "auth_not_offered", detail)
+        if mechanism != "auto":
+            note.facts["mechanism_set"] = mechanism.upper()
+            usable = [name for name in usable if name == mechanism.upper()]
+        if not usable:
+            detail = f"The server offers: {', '.join(mechanisms)}."
+            raise failed(Stage.LOGIN, ErrorClass.CONFIGURATION, "mechanism_not_offered", detail)
         user, secret = user_name.encode(), password.get_secret_value().encode()
         note.facts["mechanism"] = usable[0]
         reply = self._plain(user, secret) if usable[0] == "PLAIN" else self._login(user, secret)

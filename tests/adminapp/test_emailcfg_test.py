@@ -14,9 +14,10 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from emailcfg import revisions
 from emailcfg.models import TestSend
 from emailcfg.network import NetworkPolicy
-from tests.outbound.making import a_config, activate
+from tests.outbound.making import ANA, a_config, activate
 from tests.servers.scripted import ScriptedSmtp
 from tests.servers.smtp import SmtpServer
 
@@ -46,6 +47,20 @@ def test_people_get_a_line_for_each_step(smtp_server: Callable[..., SmtpServer])
     assert len(server.received) == 1
 
 
+def test_a_person_can_ask_for_all_that_each_step_learnt_and_reads_what_wants_looking_after(
+    scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Callable[..., str], closed_port: int
+) -> None:
+    server = scripted_smtp(keywords=["SIZE 10485760", "AUTH PLAIN"])
+    activate(a_config(server.port, host=two_versions(closed_port, server.port)))
+    told = emailcfg("test", "--to", TO, "--dry-run")
+    assert "IPv6 fails, IPv4 works." in told
+    assert "SIZE): " not in told
+    told = emailcfg("test", "--to", TO, "--dry-run", "--facts")
+    assert "       Addresses: ::ffff:127.0.0.1, 127.0.0.1" in told
+    assert "       Largest message (SIZE): 10 MB" in told
+    assert "       Logins offered (AUTH): PLAIN" in told
+
+
 def test_a_failed_test_tells_cause_and_next_step_and_ends_with_1(smtp_server: Callable[..., SmtpServer]) -> None:
     activate(a_config(smtp_server(refused={TO: "550 5.1.1 No such user here"}).port))
     out = StringIO()
@@ -73,6 +88,15 @@ def test_programs_get_one_document_and_a_file_need_not_be_saved(
     assert document["ok"] is True
     assert not server.taken
     assert TestSend.objects.get().source == "form"
+
+
+def test_a_revision_that_is_not_active_is_tested_by_its_number(smtp_server: Callable[..., SmtpServer]) -> None:
+    draft, running = smtp_server(), smtp_server()
+    activate(a_config(running.port))
+    number = revisions.save(config=a_config(draft.port), base=None, description="Not active", actor=ANA).number
+    emailcfg("test", "--to", TO, "--revision", str(number))
+    assert (len(draft.received), len(running.received)) == (1, 0)
+    assert TestSend.objects.get().revision_id == number
 
 
 def test_the_other_verbs_are_still_there() -> None:

@@ -103,6 +103,46 @@ def test_a_wrong_port_is_fixed_by_a_button_and_the_test_goes_green(
     assert [violation["id"] for violation in Axe().run(page).response["violations"]] == []
 
 
+def test_a_refused_login_is_fixed_by_the_method_that_works_and_the_test_goes_green(
+    admin_page: Page,
+    scripted_smtp: Callable[..., ScriptedSmtp],
+    two_versions: Callable[..., str],
+    closed_port: int,
+) -> None:
+    server = scripted_smtp(
+        {
+            "AUTH PLAIN": "535 5.7.8 Error: authentication failed",
+            "AUTH LOGIN": "334 VXNlcm5hbWU6",
+            "base64": ["334 UGFzc3dvcmQ6", "235 2.7.0 Accepted"] * 2,
+        },
+        keywords=["AUTH PLAIN LOGIN"],
+    )
+    page = admin_page
+    page.goto("/configuration/email/")
+    fill(page, "Sender address", "no-reply@acme.example")
+    with page.expect_response("**/draft/"):
+        page.get_by_role("switch", name="SMTP on").check()
+    fill(page, "Host", two_versions(closed_port, server.port))
+    fill(page, "Port", str(server.port))
+    page.get_by_label("Security", exact=True).select_option("none")
+    fill(page, "User name", "ana")
+    fill(page, "Password", "right horse")
+    page.get_by_label("To", exact=True).fill("ben@acme.example")
+    page.get_by_role("button", name="Send test email").click()
+    expect(page.locator(".rung-failed")).to_contain_text("User name or password were refused.")
+    expect(page.locator(".finding-remark")).to_contain_text("IPv6 fails, IPv4 works.")
+    expect(page.locator(".run-remedy")).to_contain_text("by LOGIN, another login method that it offers")
+    processed(page)
+    page.get_by_role("button", name="Fix my form").click()
+    expect(page.get_by_label("Login method", exact=True)).to_have_value("login")
+    assert [violation["id"] for violation in Axe().run(page).response["violations"]] == []
+    processed(page)
+    page.get_by_role("button", name="Test again").click()
+    page.get_by_text("Accepted by").wait_for()
+    assert [line.split()[1] for line in server.commands if line.startswith("AUTH")] == ["PLAIN", "LOGIN", "LOGIN"]
+    assert len(server.taken) == 1
+
+
 def test_the_ladder_fills_while_the_server_is_slow_and_a_double_click_starts_one_test(
     admin_page: Page, scripted_smtp: Callable[..., ScriptedSmtp]
 ) -> None:
@@ -129,6 +169,25 @@ def test_the_ladder_fills_while_the_server_is_slow_and_a_double_click_starts_one
     page.get_by_role("button", name="Copy the whole test").click()
     expect(page.locator("[data-copied]")).to_have_count(1)
     assert "Recipient" in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_a_dry_run_asks_for_sender_and_recipient_and_sends_nothing(
+    admin_page: Page, scripted_smtp: Callable[..., ScriptedSmtp]
+) -> None:
+    server = scripted_smtp()
+    page = admin_page
+    page.goto("/configuration/email/")
+    fill(page, "Sender address", "no-reply@acme.example")
+    with page.expect_response("**/draft/"):
+        page.get_by_role("switch", name="SMTP on").check()
+    fill(page, "Host", "127.0.0.1")
+    fill(page, "Port", str(server.port))
+    page.get_by_label("Security", exact=True).select_option("none")
+    page.get_by_label("To", exact=True).fill("ben@acme.example")
+    page.get_by_role("button", name="Dry run").click()
+    expect(page.locator(".run-accepted")).to_have_text("Everything works up to the message itself. No mail was sent.")
+    assert [line.split(":")[0].split()[0] for line in server.commands] == ["EHLO", "MAIL", "RCPT", "RSET", "QUIT"]
+    expect(page.get_by_role("button", name="I got it")).to_have_count(0)
 
 
 def _wait(event: threading.Event) -> None:

@@ -83,6 +83,26 @@ def test_what_was_read_can_be_changed_and_sent_back_with_its_secret_kept(call: C
     assert opened.smtp.password.get_secret_value() == "first secret"  # type: ignore[union-attr]
 
 
+def test_the_api_takes_documents_with_and_without_the_later_fields(call: Call) -> None:
+    first = call("post", "/config/revisions", {"config": CONFIG, "description": "Without the fields"})
+    assert first.status_code == 201, first.content
+    number = first.json()["number"]
+    config = call("get", f"/config/revisions/{number}").json()["config"]
+    assert not {"ip_version", "auth_mechanism"} & set(config["smtp"])
+    config["smtp"] |= {"ip_version": "4", "auth_mechanism": "login"}
+    body = {"config": config, "description": "With the fields", "base_revision": number}
+    second = call("post", "/config/revisions", body)
+    assert second.status_code == 201, second.content  # the stored password goes to the same server as before
+    compared = call("get", f"/config/revisions/{number}/diff/{second.json()['number']}").json()["changes"]
+    assert [(change["path"], change["after"]) for change in compared] == [
+        ("smtp.ip_version", "IPv4 only"),
+        ("smtp.auth_mechanism", "LOGIN"),
+    ]
+    config["smtp"]["ip_version"] = "5"
+    refused = call("post", "/config/revisions", {**body, "config": config})
+    assert [error["field"] for error in refused.json()["errors"]] == ["config.smtp.ip_version"]
+
+
 def test_the_base_is_what_is_active_unless_it_is_named(call: Call) -> None:
     number = saved(call).json()["number"]
     call("post", f"/config/revisions/{number}/activate", {"expected_generation": 0})

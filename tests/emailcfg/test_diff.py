@@ -17,6 +17,8 @@ CHANGES = st.fixed_dictionaries(
         "general__suppress_all": st.booleans(),
         "smtp__port": st.sampled_from([25, 465, 587]),
         "smtp__security": st.sampled_from(["starttls", "tls"]),
+        "smtp__ip_version": st.sampled_from(["any", "4", "6"]),
+        "smtp__auth_mechanism": st.sampled_from(["auto", "plain", "login"]),
         "smtp__rate_limit_per_minute": st.sampled_from([None, 1, 60]),
         "smtp__password": st.sampled_from(["first secret", "second secret"]),
         "sendgrid__region": st.sampled_from(["global", "eu"]),
@@ -56,6 +58,14 @@ def test_values_read_as_a_person_says_them() -> None:
         ("Suppress all mail", "off", "on"),
         ("SMTP: security", "STARTTLS, required (587)", "TLS from the start (465)"),
         ("SMTP: messages per minute", "no limit", "60"),
+    ]
+
+
+def test_ip_version_and_login_method_read_as_in_the_form() -> None:
+    after = a_config(smtp__ip_version="4", smtp__auth_mechanism="login")
+    assert [(change.title, change.before, change.after) for change in compare(a_config(), after)] == [
+        ("SMTP: IP version", "Both", "IPv4 only"),
+        ("SMTP: login method", "Automatic", "LOGIN"),
     ]
 
 

@@ -22,6 +22,13 @@ def test_a_pinned_field_has_its_value_whatever_was_saved() -> None:
     assert config.smtp.host == "smtp.acme.com"
 
 
+def test_ip_version_and_login_method_can_be_pinned() -> None:
+    config = applied(SMTP__IP_VERSION="4", SMTP__AUTH_MECHANISM="login")
+    assert (config.smtp.ip_version, config.smtp.auth_mechanism) == ("4", "login")
+    with pytest.raises(PinRefused, match="EMAILCFG__SMTP__IP_VERSION"):
+        applied(SMTP__IP_VERSION="both")
+
+
 def test_pins_know_their_source() -> None:
     (pin,) = pins.read({"EMAILCFG__SMTP__HOST": "relay.internal", "PATH": "/bin"}).values()
     assert (pin.path, pin.source) == ("smtp.host", "EMAILCFG__SMTP__HOST")

@@ -48,6 +48,9 @@ def test_the_normal_form_is_reached_in_one_step_and_stays(host: str, port: int, 
         ("smtp.timeout_s", 301, "Enter a number that is at most 300."),
         ("general.sender_name", "x" * 121, "Use at most 120 characters."),
         ("general.unknown", 1, "This field is not part of the configuration."),
+        ("smtp.ip_version", "5", "Choose one of: 'any', '4' or '6'."),
+        ("smtp.ip_version", True, "Choose one of: 'any', '4' or '6'."),
+        ("smtp.auth_mechanism", "cram-md5", "Choose one of: 'auto', 'plain' or 'login'."),
         ("smtp.security", "opportunistic", "Choose one of: 'starttls', 'tls' or 'none'."),
         ("general.suppress_all", "maybe", "Choose yes or no."),
         ("smtp.password", 5, "Enter the secret as text."),
@@ -87,6 +90,19 @@ def test_a_password_without_encryption_is_for_this_machine_alone(host: str, allo
         assert set(errors({"smtp": smtp})) == {"smtp.security"}
 
 
+@pytest.mark.parametrize(("host", "version"), [("192.0.2.7", "6"), ("2001:db8::7", "4")])
+def test_an_address_of_the_other_ip_version_can_not_be_reached_and_is_said_so(host: str, version: str) -> None:
+    sender = {"sender_email": "no-reply@acme.com"}
+    smtp = {"enabled": True, "host": host, "security": "none", "ip_version": version}
+    assert errors({"general": sender, "smtp": smtp})["smtp.ip_version"][0].startswith("The host is an IPv")
+    EmailConfig.model_validate({"general": sender, "smtp": {**smtp, "ip_version": {"4": "6", "6": "4"}[version]}})
+    EmailConfig.model_validate({"general": sender, "smtp": {**smtp, "ip_version": "any"}})
+
+
+def test_the_ip_version_may_be_a_number_as_yaml_reads_it() -> None:
+    assert EmailConfig.model_validate({"smtp": {"ip_version": 4}}).smtp.ip_version == "4"
+
+
 NAMES = ["general", "smtp", "host", "port", "password", "enabled", "delivery", "selected"]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -107,5 +123,5 @@ def test_anything_at_all_is_taken_or_refused_in_sentences(data: Any) -> None:
 
 def test_every_field_is_walked_with_its_title() -> None:
     paths = [path for path, _, _ in walk(EmailConfig())]
-    assert len(paths) == len(set(paths)) == 24
+    assert len(paths) == len(set(paths)) == 26
     assert all(title and title[0].isupper() for _, title, _ in walk(EmailConfig()))

@@ -27,6 +27,8 @@ def test_the_last_finished_real_test_counts() -> None:
     [
         {"smtp__password": "another secret"},
         {"smtp__timeout_s": 10},
+        {"smtp__ip_version": "4"},
+        {"smtp__auth_mechanism": "login"},
         {"general__sender_name": "Acme Ltd"},
         {"sendgrid__region": "eu"},
     ],

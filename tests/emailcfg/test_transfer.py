@@ -39,6 +39,22 @@ def test_a_file_under_a_passphrase_comes_back_whole(style: str) -> None:
     assert config == a_config()
 
 
+@pytest.mark.parametrize("style", ["yaml", "json"])
+def test_ip_version_and_login_method_leave_and_come_back(style: str) -> None:
+    config = revisions.read(a_revision(smtp__ip_version="4", smtp__auth_mechanism="login")).config
+    document = transfer.parsed(transfer.written(config, style=style).encode())  # type: ignore[arg-type]
+    back, _ = transfer.understood(document, base=config)
+    assert back == config
+    assert (document["config"]["smtp"]["ip_version"], document["config"]["smtp"]["auth_mechanism"]) == ("4", "login")
+
+
+def test_a_file_of_a_program_without_these_fields_is_taken() -> None:
+    config = config_of_a_revision()
+    document = transfer.parsed(transfer.written(config).encode())
+    assert not {"ip_version", "auth_mechanism"} & set(document["config"]["smtp"])  # such a program takes it back, too
+    assert transfer.understood(document, base=config)[0] == config
+
+
 def test_a_wrong_or_missing_passphrase_opens_nothing() -> None:
     text = transfer.written(config_of_a_revision(), passphrase=PASSPHRASE, ring=secrets.key_ring())
     document = transfer.parsed(text.encode())

@@ -35,6 +35,8 @@ def complete_form(**changes: str) -> dict[str, str]:
         "smtp__password": "typed secret",
         "smtp__ca_certificate": "",
         "smtp__ehlo_hostname": "app.acme.example",
+        "smtp__ip_version": "any",
+        "smtp__auth_mechanism": "plain",
         "smtp__timeout_s": "20",
         "smtp__max_connections": "4",
         "smtp__rate_limit_per_minute": "60",

@@ -58,6 +58,8 @@ REFUSED: list[tuple[str, str, str]] = [
     ("smtp__security", "maybe", "Choose one of"),
     ("smtp__preset", "hotmail", "Choose one of"),
     ("sendgrid__region", "mars", "Choose one of"),
+    ("smtp__ip_version", "5", "Choose one of"),
+    ("smtp__auth_mechanism", "CRAM-MD5", "Choose one of"),
     ("smtp__timeout_s", "0", "at least 1"),
     ("smtp__timeout_s", "301", "at most 300"),
     ("smtp__timeout_s", "", "whole number"),

@@ -48,10 +48,27 @@ def test_every_rung_is_green(postfix: Postfix, security: str) -> None:
 
 
 def test_a_wrong_password_is_explained(postfix: Postfix) -> None:
+    before = len(postfix.login_attempts)
     test = outcome_of(postfix, port=postfix.submission, security="starttls", username=USER, password="wrong horse")
     assert test.explanation is not None
     assert test.explanation["code"] == "login-refused", test.explanation
     assert "wrong horse" not in str(test.steps)
+    assert postfix.login_attempts[before:] == [USER, USER]  # by PLAIN, and once more by LOGIN
+    assert test.alternatives == []
+
+
+@pytest.mark.parametrize("mechanism", ["plain", "login"])
+def test_a_dry_run_logs_in_by_the_method_that_is_set_and_sends_nothing(postfix: Postfix, mechanism: str) -> None:
+    before = len(postfix.login_attempts)
+    test = outcome_of(
+        postfix, port=postfix.submission, security="starttls", dry_run=True, auth_mechanism=mechanism, **LOGIN
+    )
+    assert test.state == "passed", (test.explanation, postfix.log)
+    login = next(step for step in test.steps["steps"] if step["name"] == "login")
+    assert login["facts"]["mechanism"] == mechanism.upper()
+    assert len(postfix.login_attempts) == before + 1
+    states = {step["name"]: step["state"] for step in test.steps["steps"]}
+    assert (states["sender"], states["recipient"], states["data"]) == ("ok", "ok", "skipped")
 
 
 def test_a_refusal_to_relay_is_explained(postfix: Postfix) -> None:

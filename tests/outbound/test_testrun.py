@@ -98,6 +98,8 @@ def test_a_name_with_two_addresses_shows_which_failed_and_which_worked(
     assert outcomes[0][0] == "::1"
     assert outcomes[0][1] in ("connection_refused", "unreachable")  # the latter without IPv6
     assert outcomes[1] == ("127.0.0.1", "connected")
+    assert rung(test, "connect")["finding"]["code"] == "ip-version-fails"
+    assert "IPv6 fails, IPv4 works." in transcript.text(test)
     assert re.search(r"Tried: ::1: (refused|no way there) after .* 127\.0\.0\.1: connected", transcript.text(test))
 
 
@@ -160,6 +162,66 @@ def test_after_a_refused_password_no_other_port_is_tried(
     assert test.explanation is not None
     assert test.explanation["code"] == "login-refused"
     assert test.alternatives == []
+
+
+def test_the_login_method_that_would_have_worked_is_found_by_one_more_attempt(
+    scripted_smtp: Callable[..., ScriptedSmtp],
+) -> None:
+    server = scripted_smtp(
+        {
+            "AUTH PLAIN": "535 5.7.8 Error: authentication failed",
+            "AUTH LOGIN": "334 VXNlcm5hbWU6",
+            "base64": ["334 UGFzc3dvcmQ6", "235 2.7.0 Accepted"] * 2,
+        },
+        keywords=["AUTH PLAIN LOGIN"],
+    )
+    login = {"username": "ana", "password": "right horse"}
+    test = outcome_of(a_config(server.port, **login))
+    assert test.explanation is not None
+    assert test.explanation["code"] == "login-refused"
+    (found,) = test.alternatives
+    assert (found["changes"], found["works_until"]) == ({"smtp.auth_mechanism": "login"}, "login")
+    assert found["holds_for"] == {"smtp.host": "127.0.0.1"}
+    attempts = [line for line in server.commands if line.startswith("AUTH")]
+    assert [line.split()[1] for line in attempts] == ["PLAIN", "LOGIN"]
+    assert outcome_of(a_config(server.port, auth_mechanism="login", **login)).state == "accepted"
+
+
+def test_the_health_check_makes_no_second_attempt_at_the_login(scripted_smtp: Callable[..., ScriptedSmtp]) -> None:
+    server = scripted_smtp({"AUTH": "535 5.7.8 no"}, keywords=["AUTH PLAIN LOGIN"])
+    test = outcome_of(a_config(server.port, username="ana", password="right horse"), login_only=True)
+    assert test.state == "failed"
+    assert len([line for line in server.commands if line.startswith("AUTH")]) == 1
+
+
+@pytest.mark.parametrize("key", ["connect", "."])
+def test_the_ip_version_that_would_have_worked_is_found(
+    key: str,
+    scripted_smtp: Callable[..., ScriptedSmtp],
+    two_versions: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remedies, "USUAL", ())
+    refusal = "550 5.7.1 [2001:db8::25] This message does not meet IPv6 sending guidelines regarding PTR records"
+    six, four = scripted_smtp({key: refusal}), scripted_smtp()
+    host = two_versions(six.port, four.port)
+    test = outcome_of(a_config(six.port, host=host))
+    assert test.explanation is not None
+    assert test.explanation["code"] == "address-without-name"
+    assert [remedy["changes"] for remedy in test.alternatives] == [{"smtp.ip_version": "4"}]
+    assert outcome_of(a_config(six.port, host=host, ip_version="4")).state == "accepted"
+    assert len(four.taken) == 1
+
+
+def test_a_change_that_the_environment_fixes_is_named_with_its_variable(
+    smtp_server: SmtpServers, monkeypatch: pytest.MonkeyPatch, settings: Settings, closed_port: int
+) -> None:
+    server = smtp_server()
+    monkeypatch.setattr(remedies, "USUAL", ((server.port, "none"),))
+    settings.EMAILCFG_PINS = {"EMAILCFG__SMTP__PORT": str(closed_port)}
+    (found,) = outcome_of(a_config(1)).alternatives
+    assert found["changes"] == {"smtp.port": server.port}
+    assert found["pinned_by"] == ["EMAILCFG__SMTP__PORT"]
 
 
 def test_a_key_of_sendgrids_other_region_is_found_there(

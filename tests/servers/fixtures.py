@@ -58,6 +58,31 @@ def sendgrid_server(http_server_of_the_run: HTTPServer) -> Iterator[SendGridServ
     http_server_of_the_run.clear()
 
 
+TWO_VERSIONS = "two-versions.localhost"
+
+
+@pytest.fixture
+def two_versions(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None, int | None], str]:
+    """A host of both IP versions: `two_versions(port_behind_ipv6, port_behind_ipv4)` gives its name. IPv6 comes first,
+    as resolvers put it; it is reached as an IPv4-mapped address, so that machines without IPv6 can run the test."""
+    real = socket.getaddrinfo
+
+    def make(six: int | None, four: int | None) -> str:
+        found: list[Any] = []
+        if six is not None:
+            found.append((socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::ffff:127.0.0.1", six, 0, 0)))
+        if four is not None:
+            found.append((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", four)))
+
+        def look_up(host: Any, *given: Any, **more: Any) -> Any:
+            return found if host == TWO_VERSIONS else real(host, *given, **more)
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        return TWO_VERSIONS
+
+    return make
+
+
 @pytest.fixture
 def closed_port() -> Iterator[int]:
     """A port of 127.0.0.1 that refuses connections and that nobody else gets while the test runs."""

@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from emailcfg import activation, documents, revisions, rules, transfer
 from emailcfg.diagnosis.ladder import Ladder, Rung, State
+from emailcfg.diagnosis.shown_facts import lines
 from emailcfg.management.commands import emailcfg
 from emailcfg.management.commands.emailcfg import REFUSALS, USAGE, document_bytes, verb_parser
 from emailcfg.models import TestSend
@@ -28,6 +29,7 @@ class Command(emailcfg.Command):
         what.add_argument("--revision", type=int, help="a saved revision")
         what.add_argument("--file", help="a configuration (JSON or YAML) that need not be saved, - for standard input")
         parser.add_argument("--dry-run", action="store_true", help="log in and ask for the recipient; send no mail")
+        parser.add_argument("--facts", action="store_true", help="tell all that each step learnt")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["verb"] != "test":
@@ -44,7 +46,7 @@ class Command(emailcfg.Command):
                 refusal = {"error": {"code": getattr(error, "code", "refused"), "detail": str(error)}}
                 self.stdout.write(json.dumps(refusal))
             raise CommandError(str(error)) from None
-        self._told = 0
+        self._told, self._facts = 0, options["facts"]
         test = testrun.run(prepared, observer=(lambda ladder: None) if options["json"] else self._tell)
         self._conclude(test, as_document=options["json"])
 
@@ -61,7 +63,7 @@ class Command(emailcfg.Command):
         """Prints each rung once, as soon as it has ended."""
         ended = [rung for rung in ladder.rungs if rung.state in (State.OK, State.FAILED) or rung.ms is not None]
         for rung in ended[self._told :]:
-            self.stdout.write(_line(rung))
+            self.stdout.write("\n".join(_lines(rung, facts=self._facts)))
             self.stdout.flush()
         self._told = max(self._told, len(ended))
 
@@ -70,12 +72,20 @@ class Command(emailcfg.Command):
         if as_document:
             self.stdout.write(json.dumps(document, indent=2))
         else:
-            for lines in (_finding(test), [f"Would work: {one['sentence']}" for one in test.alternatives]):
-                self.stdout.write("\n".join(lines)) if lines else None
+            for told in (_finding(test), [f"Would work: {one['sentence']}" for one in test.alternatives]):
+                self.stdout.write("\n".join(told)) if told else None
         if not document["ok"]:
             raise CommandError(document["summary"])
         if not as_document:
             self.stdout.write(document["summary"])
+
+
+def _lines(rung: Rung, *, facts: bool) -> list[str]:
+    """A rung as it is printed, with what wants looking after although it went well, and, if asked, all it learnt."""
+    told = [_line(rung)]
+    if rung.state is State.OK and rung.explanation is not None:
+        told.append(f"       {rung.explanation.title} {rung.explanation.cause} {rung.explanation.next_step}")
+    return told + [f"       {label}: {value}" for label, value in (lines(rung.facts) if facts else ())]
 
 
 def _line(rung: Rung) -> str:

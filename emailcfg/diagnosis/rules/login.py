@@ -86,6 +86,17 @@ RULES = (
         ),
     ),
     Rule(
+        "login-method-not-offered",
+        "The server does not offer the login method that is set.",
+        "“Login method” is set to one method, and {host} offers another that this product speaks too.",
+        "Choose “Automatic” as “Login method” under Advanced and test again.",
+        (Match(reasons=("mechanism_not_offered",)),),
+        notes=(
+            ("mechanism_set", "It is set to {mechanism_set} only."),
+            ("mechanisms", "The server offers {mechanisms}."),
+        ),
+    ),
+    Rule(
         "password-not-ascii",
         "User name or password hold a character that the login can't carry.",
         "A typographic quotation mark, an umlaut or a hidden character was probably pasted. Not every server takes "

@@ -88,6 +88,24 @@ RULES = (
         ),
     ),
     Rule(
+        "ip-version-fails",
+        "{version_fails} fails, {version_works} works.",
+        "{host} has addresses of both IP versions. Over {version_fails} no connection was made, over {version_works} "
+        "it was, so mail leaves all the same.",
+        "Have the {version_fails} connection of this machine repaired. For SMTP you can also choose “{version_works} "
+        "only” as “IP version” under Advanced.",
+        (Match(reasons=("ip_version_fails",), facts=("version_fails", "version_works")),),
+        notes=(("version_cost", "Each new connection loses {version_cost} before it goes the way that works."),),
+    ),
+    Rule(
+        "ip-version-missing",
+        "The host has no address of the IP version that is set.",
+        "“IP version” is set to one version, and {host} has only addresses of the other.",
+        "Choose “Both” as “IP version” under Advanced and test again.",
+        (Match(reasons=("ip_version_missing",)),),
+        notes=(("version_set", "It is set to {version_set} only."),),
+    ),
+    Rule(
         "plain-on-tls-port",
         "The server waits for TLS, and we wait for its greeting.",
         "{host} accepted the connection on port {port} and said nothing. A port that expects TLS from the start "
@@ -152,6 +170,22 @@ RULES = (
             ),
         ),
         notes=(("our_address", "The address is {our_address}."),),
+    ),
+    Rule(
+        "address-without-name",
+        "The server refuses this machine's address because DNS has no name for it.",
+        "{host} looks up the name of the address that mail comes from (its PTR record) and found none, or one that "
+        "does not lead back to the address. Over IPv6 large providers insist on it.",
+        "Ask whoever gave this machine its address to publish a PTR record, or choose “IPv4 only” as “IP version” "
+        "under Advanced if only the IPv6 address has none.",
+        (
+            Match(words=r"ipv6 sending guidelines(?: regarding ptr records)?"),
+            Match(words=r"(?:no|not have an?|missing|without) (?:ptr|reverse(?: dns)?)(?: records?| entry)?"),
+            Match(words=r"cannot find your (?:reverse )?host ?name|reverse (?:dns|host ?name) (?:lookup )?failed"),
+            Match(enhanced=("4.7.25", "5.7.25")),
+        ),
+        "Email sender guidelines, support.google.com/mail/answer/81126",
+        notes=(("our_address", "The server sees this machine as {our_address}."),),
     ),
     Rule(
         "closed-before-greeting",

@@ -11,6 +11,9 @@ SERVICE = Service(
 )
 ERRORS = "4XX API errors and troubleshooting, support.sendgrid.com/hc/en-us/articles/18322114821403"
 SENDER_IDENTITY = "Sender identity, twilio.com/docs/sendgrid/for-developers/sending-email/sender-identity"
+SMTP_API = (
+    "Integrating with the SMTP API, twilio.com/docs/sendgrid/for-developers/sending-email/integrating-with-the-smtp-api"
+)
 HTTP = (Stage.KEY, Stage.SENDER, Stage.RECIPIENT, Stage.DATA, Stage.ACCEPTED)
 
 RULES = (
@@ -25,8 +28,7 @@ RULES = (
             Match(stages=LOGIN, hosts=SENDGRID, codes=(535,)),
             Match(words=r"bad username / password|the provided authorization grant is invalid", codes=(535,)),
         ),
-        "Integrating with the SMTP API, "
-        "twilio.com/docs/sendgrid/for-developers/sending-email/integrating-with-the-smtp-api",
+        SMTP_API,
     ),
     Rule(
         "sendgrid-other-region",
@@ -98,6 +100,7 @@ RULES = (
         "A mail was started without login, and the server takes mail only from known users.",
         "Enter user name and password (for SendGrid the user name apikey and an API key) and test again.",
         (Match(words=r"unauthenticated senders? not allowed"),),
+        SMTP_API,
     ),
     Rule(
         "sendgrid-dropped",
@@ -133,6 +136,7 @@ RULES = (
                 words=r"service unavailable|internal (?:server )?error",
             ),
         ),
+        "SendGrid status, status.sendgrid.com",
     ),
     Rule(
         "sendgrid-too-large",
@@ -140,6 +144,7 @@ RULES = (
         "SendGrid takes at most 30 MB in one message, attachments included.",
         "Send a link in place of the attachment, or a smaller one.",
         (Match(codes=(413,), provider="sendgrid"), Match(words=r"(?:payload|request entity) too large")),
+        ERRORS,
     ),
     Rule(
         "sendgrid-request-refused",
@@ -166,5 +171,6 @@ RULES = (
         "something else.",
         "Check SENDGRID_API_URL; if it is not set, report this with the support bundle. Mail waits in the queue.",
         (Match(codes=(404, 405, 406, 415), provider="sendgrid"),),
+        ERRORS,
     ),
 )

@@ -65,6 +65,22 @@ SMTP = (
     Sample("ehlo-name-refused", E, "504 5.5.2 <localhost>: Helo command rejected: need fully-qualified hostname"),
     Sample("ehlo-name-refused", R, "504 5.5.2 <localhost>: Helo command rejected: need fully-qualified hostname"),
     Sample("ehlo-name-refused", E, "501 Syntactically invalid EHLO argument(s)"),
+    Sample(
+        "address-without-name",
+        D,
+        "550 5.7.1 [2001:db8::25 12] Our system has detected that this message does not meet IPv6 sending guidelines "
+        "regarding PTR records and authentication. For more information, go to support.google.com x - gsmtp",
+        at(GMAIL),
+    ),
+    Sample(
+        "address-without-name",
+        D,
+        "550 5.7.25 [203.0.113.9] The IP address sending this message does not have a PTR record setup. x - gsmtp",
+    ),
+    Sample("address-without-name", R, "450 4.7.25 Client host rejected: cannot find your hostname, [203.0.113.9]"),
+    Sample(
+        "address-without-name", S, "554 5.7.1 Client host rejected: cannot find your reverse hostname, [2001:db8::1]"
+    ),
     # login
     Sample(
         "google-app-password",
@@ -268,6 +284,7 @@ LOCAL = (
     ("dns-unavailable", Stage.RESOLVE, "timed_out"),
     ("host-not-allowed", Stage.CONNECT, "address_not_allowed"),
     ("port-not-allowed", Stage.CONNECT, "port_not_allowed"),
+    ("ip-version-missing", Stage.RESOLVE, "ip_version_missing"),
     ("connection-refused", Stage.CONNECT, "connection_refused"),
     ("connect-timeout", Stage.CONNECT, "timed_out"),
     ("network-unreachable", Stage.CONNECT, "unreachable"),
@@ -287,6 +304,7 @@ LOCAL = (
     ("tls-failed", Stage.TLS, "tls_failed"),
     ("starttls-not-offered", Stage.TLS, "starttls_not_offered"),
     ("login-not-offered", Stage.LOGIN, "auth_not_offered"),
+    ("login-method-not-offered", Stage.LOGIN, "mechanism_not_offered"),
     ("password-in-clear", Stage.LOGIN, "password_in_clear"),
     ("trust-unreadable", Stage.TLS, "trust_unreadable"),
     ("address-needs-smtputf8", Stage.RECIPIENT, "smtputf8_needed"),

@@ -8,15 +8,14 @@ from contextlib import ExitStack
 import pytest
 from pydantic import SecretStr
 
-from emailcfg.diagnosis.counterprobe import find_alternatives, other_region
+from emailcfg.diagnosis.counterprobe import find_alternatives
 from emailcfg.network import NetworkPolicy
 from emailcfg.providers.base import ErrorClass, Failure, Reply, SessionError, Stage
 from emailcfg.providers.smtp import SmtpSession
-from emailcfg.schema import SendGrid, Smtp
+from emailcfg.schema import IpVersion, Smtp
 from tests.servers.certificates import TestAuthority
 from tests.servers.raw import RawServer
 from tests.servers.scripted import Drip, ScriptedSmtp, ehlo
-from tests.servers.sendgrid import KEY, SendGridServer
 from tests.servers.smtp import SmtpServer
 
 ANY = NetworkPolicy(ports=None)
@@ -160,6 +159,16 @@ def test_ports_and_addresses_the_policy_forbids_are_not_tried(
     assert server.connections == 0
 
 
+def test_ports_that_the_operator_added_are_tried_too(
+    authority: TestAuthority, speaks: Callable[..., ScriptedSmtp]
+) -> None:
+    tls, starttls = speaks("tls"), speaks("starttls")
+    configured = closed_port()
+    policy = NetworkPolicy(ports=frozenset({configured, tls.port, starttls.port}))
+    found = find_alternatives(settings(authority, configured), REFUSED, policy=policy, usual=[])
+    assert sorted(alternative.changes["smtp.port"] for alternative in found) == sorted([tls.port, starttls.port])  # type: ignore[type-var]
+
+
 def test_a_name_of_the_certificate_is_offered_only_from_the_same_organisation(
     authority: TestAuthority, scripted_smtp: Callable[..., ScriptedSmtp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,21 +203,122 @@ def test_servers_that_drip_or_stay_silent_end_at_the_deadline(authority: TestAut
     assert time.monotonic() - started < 10
 
 
-def test_an_eu_key_on_the_global_host_is_found_at_the_other_one(sendgrid_server: SendGridServer) -> None:
-    config = SendGrid(enabled=True, api_key=SecretStr(KEY), region="global")
-    reply = Reply(401, "The provided authorization grant is invalid, expired, or revoked")
-    failure = Failure(Stage.KEY, ErrorClass.CONFIGURATION, "key_refused", reply)
-    urls = {"eu": sendgrid_server.url, "global": "http://127.0.0.1:9"}
-    found = other_region(config, failure, base_urls=urls)
-    assert found is not None
-    assert found.changes == {"sendgrid.region": "eu"}
-    assert sendgrid_server.requests == ["GET /v3/scopes"]
-    sendgrid_server.keys.clear()
-    assert other_region(config, failure, base_urls=urls) is None
+# IPv4 and IPv6 apart
+
+Hosts = Callable[[int | None, int | None], str]
+BLOCKED = Failure(Stage.GREETING, ErrorClass.HOST, "greeting_refused", Reply(554, "5.7.1 No service for you", "5.7.1"))
+GUIDELINES = "5.7.1 This message does not meet IPv6 sending guidelines regarding PTR records and authentication."
+NO_NAME = Failure(Stage.ACCEPTED, ErrorClass.CONFIGURATION, "address_without_name", Reply(550, GUIDELINES, "5.7.1"))
 
 
-def test_exhausted_credits_are_no_reason_to_show_the_key_to_another_host(sendgrid_server: SendGridServer) -> None:
-    config = SendGrid(enabled=True, api_key=SecretStr(KEY), region="global")
-    failure = Failure(Stage.KEY, ErrorClass.RATE, "quota_exceeded", Reply(401, "Maximum credits exceeded"))
-    assert other_region(config, failure, base_urls={"eu": sendgrid_server.url}) is None
-    assert sendgrid_server.requests == []
+def relay(host: str, **more: object) -> Smtp:
+    return Smtp.model_validate({"host": host, "security": "none", **more})
+
+
+def changes(smtp: Smtp, failure: Failure, used: IpVersion = "6") -> list[object]:
+    found = find_alternatives(smtp, failure, policy=ANY, used=used, usual=[])
+    return [dict(alternative.changes) for alternative in found]
+
+
+def test_where_ipv6_is_refused_with_the_greeting_and_ipv4_is_not_ipv4_is_offered(
+    scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Hosts
+) -> None:
+    six, four = scripted_smtp({"connect": "554 5.7.1 No service for you"}), scripted_smtp()
+    smtp = relay(two_versions(six.port, four.port))
+    (found,) = find_alternatives(smtp, BLOCKED, policy=ANY, used="6", usual=[])
+    assert found.changes == {"smtp.ip_version": "4"}
+    assert found.sentence == (
+        "Over IPv4, two-versions.localhost answers on port 587 without encryption. Over IPv6 it failed twice."
+    )
+
+
+def test_where_ipv4_is_refused_and_ipv6_is_not_ipv6_is_offered(
+    scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Hosts
+) -> None:
+    six, four = scripted_smtp(), scripted_smtp({"connect": "554 5.7.1 No service for you"})
+    smtp = relay(two_versions(six.port, four.port))
+    assert changes(smtp, BLOCKED, "4") == [{"smtp.ip_version": "6"}]
+
+
+def test_a_trouble_that_has_passed_is_not_put_down_to_the_ip_version(
+    scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Hosts
+) -> None:
+    six, four = scripted_smtp(), scripted_smtp()
+    assert changes(relay(two_versions(six.port, four.port)), BLOCKED) == []
+
+
+def test_where_both_versions_are_refused_none_is_offered(
+    scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Hosts
+) -> None:
+    six, four = (scripted_smtp({"connect": "554 5.7.1 No service for you"}) for _ in range(2))
+    assert changes(relay(two_versions(six.port, four.port)), BLOCKED) == []
+    assert four.connections == 1
+
+
+def test_a_host_of_one_version_has_no_other_to_try(
+    scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Hosts
+) -> None:
+    server = scripted_smtp({"connect": "554 5.7.1 No service for you"})
+    assert changes(relay(two_versions(server.port, None)), BLOCKED) == []
+
+
+@pytest.mark.parametrize("stage", [Stage.SENDER, Stage.RECIPIENT, Stage.ACCEPTED])
+def test_a_refusal_of_the_ipv6_address_offers_ipv4_at_whatever_step_it_comes(
+    stage: Stage, scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Hosts
+) -> None:
+    six, four = scripted_smtp(), scripted_smtp()
+    failure = Failure(stage, NO_NAME.error_class, NO_NAME.reason, NO_NAME.reply)
+    smtp = relay(two_versions(six.port, four.port))
+    (found,) = find_alternatives(smtp, failure, policy=ANY, used="6", usual=[])
+    assert found.changes == {"smtp.ip_version": "4"}
+    assert found.sentence.endswith("its refusal is about this machine's IPv6 address.")
+    assert six.connections == 0
+
+
+def test_a_refusal_of_something_else_tries_no_other_version(
+    scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Hosts
+) -> None:
+    six, four = scripted_smtp(), scripted_smtp()
+    unknown = Failure(Stage.RECIPIENT, ErrorClass.RECIPIENT_HARD, "recipient_unknown", Reply(550, "5.1.1 no", "5.1.1"))
+    assert changes(relay(two_versions(six.port, four.port)), unknown) == []
+    assert (six.connections, four.connections) == (0, 0)
+
+
+def test_a_version_that_is_set_and_can_not_connect_gives_way_to_the_other(
+    scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Hosts
+) -> None:
+    four = scripted_smtp()
+    smtp = relay(two_versions(closed_port(), four.port), ip_version="6")
+    with pytest.raises(SessionError) as caught:
+        SmtpSession(smtp, policy=ANY).open()
+    assert changes(smtp, caught.value.failure, "any") == [{"smtp.ip_version": "4"}]
+
+
+def test_a_version_that_is_set_and_that_the_host_does_not_have_gives_way_to_both(
+    scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Hosts
+) -> None:
+    smtp = relay(two_versions(None, scripted_smtp().port), ip_version="6")
+    with pytest.raises(SessionError) as caught:
+        SmtpSession(smtp, policy=ANY).open()
+    assert changes(smtp, caught.value.failure, "any") == [{"smtp.ip_version": "any"}]
+
+
+def test_other_ports_are_tried_by_the_version_that_is_set(
+    scripted_smtp: Callable[..., ScriptedSmtp], two_versions: Hosts
+) -> None:
+    server = scripted_smtp()
+    smtp = relay(two_versions(server.port, closed_port()), ip_version="4", port=closed_port())
+    found = find_alternatives(smtp, BLOCKED, policy=ANY, used="4", usual=[(server.port, "none")])
+    assert [dict(one.changes) for one in found] == [{"smtp.ip_version": "6"}]  # and no other port over IPv4
+    smtp = relay(two_versions(closed_port(), server.port), ip_version="4", port=closed_port())
+    found = find_alternatives(smtp, REFUSED, policy=ANY, usual=[(server.port, "none")])
+    assert {"smtp.port": server.port} in [dict(one.changes) for one in found]
+
+
+def test_a_server_that_offers_another_login_method_than_the_one_set_is_no_alternative(
+    authority: TestAuthority, speaks: Callable[..., ScriptedSmtp]
+) -> None:
+    server = speaks("tls", "AUTH LOGIN")
+    for mechanism, count in (("plain", 0), ("login", 1), ("auto", 1)):
+        smtp = settings(authority, closed_port(), auth_mechanism=mechanism)
+        assert len(find_alternatives(smtp, REFUSED, policy=ANY, usual=[(server.port, "tls")])) == count

@@ -70,6 +70,13 @@ def test_a_certificate_for_another_name_says_which_names_it_holds() -> None:
     assert "mx.example.com, example.com" in told.cause
 
 
+def test_the_refused_address_is_named_also_in_the_form_in_which_google_writes_it() -> None:
+    text = "5.7.1 [2001:db8::25      12] Our system has detected that it does not meet IPv6 sending guidelines"
+    told = explain(failed(Stage.DATA, Reply(550, text, "5.7.1")), context=Context(provider="smtp", host="x.example"))
+    assert told.code == "address-without-name"
+    assert "The server sees this machine as 2001:db8::25." in told.cause
+
+
 def test_braces_in_a_servers_words_stay_as_they_are() -> None:
     told = explain(failed(Stage.DATA, Reply(550, "no {host} {0} %s")), context=Context(sender="{x}@example.com"))
     assert told.words == "550 no {host} {0} %s"

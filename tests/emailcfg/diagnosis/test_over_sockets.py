@@ -1,6 +1,7 @@
 """Every rule through real sockets: servers that answer exactly so, reached by the sessions that carry real mail."""
 
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import trustme
 from pydantic import SecretStr
 
 from emailcfg.diagnosis.explain import Context, Explanation, explain, learnt_from
+from emailcfg.diagnosis.ladder import State, climb
 from emailcfg.network import NetworkPolicy
 from emailcfg.providers.base import Failure, Mail, Result, Session, SessionError, Stage, Step
 from emailcfg.providers.sendgrid import SendGridSession
@@ -50,6 +52,19 @@ def failure_of(session: Session, *, to: str = "bob@example.org") -> tuple[Failur
     return failure, steps
 
 
+def steps_of(session: Session) -> list[Step]:
+    """Opens and delivers one mail, which the server takes; the steps."""
+    steps: list[Step] = []
+    results: list[Result] = []
+    session.open(steps.append)
+    mail = Mail(1, "news@example.com", ("bob@example.org",), CONTENT)
+    session.deliver([mail], before_data=lambda mail: None, on_result=results.append, observer=steps.append)
+    session.close()
+    assert results[0].failure is None
+    assert results[0].recipients[0].failure is None
+    return steps
+
+
 def smtp(port: int, **more: Any) -> Smtp:
     given = {"host": "127.0.0.1", "port": port, "security": "none", "timeout_s": 1}
     return Smtp.model_validate({**given, **more})
@@ -84,20 +99,30 @@ def test_a_servers_reply_is_explained_by_its_own_rule(sample: Sample, scripted_s
 def test_an_answer_of_sendgrid_is_explained_by_its_own_rule(
     rule: str, stage: Stage, status: int, message: str, sendgrid_server: SendGridServer
 ) -> None:
-    if stage is Stage.KEY:
-        sendgrid_server.scopes_answer = refusal(status, message)
-    else:
-        sendgrid_server.next_answers = [refusal(status, message)]
-    session = sendgrid(sendgrid_server.url)
-    if status >= 500:  # a real mail would be in doubt; the check of its form is not
-        session.open()
-        with pytest.raises(SessionError) as caught:
-            session.probe(Mail(1, "news@example.com", ("bob@example.org",), CONTENT))
-        failure = caught.value.failure
-        session.close()
-    else:
-        failure, _ = failure_of(session)
+    failure = refused_by(sendgrid_server, stage, status, message)
     assert explain(failure, context=Context(provider="sendgrid", host="api.sendgrid.com")).code == rule
+
+
+def refused_by(server: SendGridServer, stage: Stage, status: int, message: str) -> Failure:
+    """The failure of a session with a SendGrid that answers so."""
+    if stage is Stage.KEY:
+        server.scopes_answer = refusal(status, message)
+    else:
+        server.next_answers = [refusal(status, message)]
+    session = sendgrid(server.url)
+    if status < 500:
+        return failure_of(session)[0]
+    session.open()  # a real mail would be in doubt; the check of its form is not
+    with pytest.raises(SessionError) as caught:
+        session.probe(Mail(1, "news@example.com", ("bob@example.org",), CONTENT))
+    session.close()
+    return caught.value.failure
+
+
+def test_what_sendgrid_takes_is_accepted_and_not_called_delivered(sendgrid_server: SendGridServer) -> None:
+    ladder = climb(steps_of(sendgrid(sendgrid_server.url)), mode="sendgrid", finished=True)
+    assert ladder.ok is True
+    assert "accepted is not yet delivered" in ladder.summary
 
 
 def sendgrid(url: str, **more: Any) -> SendGridSession:
@@ -173,6 +198,23 @@ def test_a_network_without_a_route(monkeypatch: pytest.MonkeyPatch) -> None:
     assert explained(smtp(587)).code == "network-unreachable"
 
 
+def test_ipv6_that_fails_where_ipv4_works_is_told_and_mail_leaves(
+    scripted_smtp: Scripted, two_versions: Callable[..., str], closed_port: int
+) -> None:
+    server = scripted_smtp()
+    host = two_versions(closed_port, server.port)
+    ladder = climb(steps_of(SmtpSession(smtp(server.port, host=host), policy=ANY)), mode="none", finished=True)
+    assert ladder.ok is True
+    (connect,) = [rung for rung in ladder.rungs if rung.stage is Stage.CONNECT]
+    told = connect.explanation
+    assert told is not None
+    assert (connect.state, told.code, told.title) == (State.OK, "ip-version-fails", "IPv6 fails, IPv4 works.")
+    assert host in told.cause
+    assert re.search(r"Each new connection loses (less than 1|\d+) ms before", told.cause)
+    assert "“IPv4 only” as “IP version”" in told.next_step
+    assert [rung.stage for rung in ladder.rungs if rung.explanation] == [Stage.CONNECT]
+
+
 def test_a_port_and_an_address_that_the_operator_forbids() -> None:
     assert explained(smtp(4000), policy=NetworkPolicy()).code == "port-not-allowed"
     assert explained(smtp(4000), policy=NetworkPolicy(nets=(), ports=None)).code == "host-not-allowed"
@@ -207,9 +249,15 @@ def test_a_connection_that_breaks_in_the_middle(scripted_smtp: Scripted) -> None
     assert explained(smtp(scripted_smtp({"MAIL": Drop()}).port)).code == "connection-lost"
 
 
-@pytest.mark.parametrize("end", [TakeThenDrop(), b"hello\r\n"])
+def test_a_connection_that_breaks_at_quit_takes_nothing_back(scripted_smtp: Scripted) -> None:
+    server = scripted_smtp({"QUIT": Drop()})
+    ladder = climb(steps_of(SmtpSession(smtp(server.port), policy=ANY)), mode="none", finished=True)
+    assert (ladder.ok, len(server.taken)) == (True, 1)
+
+
+@pytest.mark.parametrize("end", [TakeThenDrop(), Silence(), b"hello\r\n"])
 def test_no_readable_answer_after_the_dot_leaves_the_outcome_unknown(end: Action, scripted_smtp: Scripted) -> None:
-    assert explained(smtp(scripted_smtp({".": end}).port)).code == "outcome-unknown"
+    assert explained(smtp(scripted_smtp({".": end}).port), deadline_s=1).code == "outcome-unknown"
 
 
 def test_an_address_that_the_server_can_not_carry(scripted_smtp: Scripted) -> None:

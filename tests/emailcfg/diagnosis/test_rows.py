@@ -1,15 +1,24 @@
 """The 64 ways in which mail is known to fail: each is told by a rule of its own name, in the words that servers,
-libraries and services really use. A failure of a session is matched with its stage; a text out of a log without."""
+libraries and services really use. A failure of a session is matched with its stage; a text out of a log without.
 
+Each reply comes from a real socket that answers exactly so; what is no reply is acted out in `test_over_sockets`."""
+
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from emailcfg.diagnosis.explain import Context, explain
+from emailcfg.diagnosis.explain import Context, explain, learnt_from
 from emailcfg.diagnosis.pasted import explain_text
 from emailcfg.diagnosis.rules import ALL
 from emailcfg.providers.base import ErrorClass, Failure, Reply, Stage
+from emailcfg.providers.smtp import SmtpSession
+from tests.emailcfg.diagnosis import test_over_sockets
 from tests.emailcfg.diagnosis.samples import GMAIL, GOOGLE_RELAY, OFFICE, SENDGRID, SES, Sample
+from tests.emailcfg.diagnosis.test_over_sockets import ANY, failure_of, refused_by, smtp
+from tests.servers.scripted import ScriptedSmtp
+from tests.servers.sendgrid import SendGridServer
 
 G, E, L, S, R = Stage.GREETING, Stage.EHLO, Stage.LOGIN, Stage.SENDER, Stage.RECIPIENT
 D, K, T, C, A = Stage.DATA, Stage.KEY, Stage.TLS, Stage.CONNECT, Stage.ACCEPTED
@@ -183,6 +192,36 @@ PASTED: tuple[tuple[int, str, str], ...] = (
 )
 
 
+# Rows that are no reply: by which tests of `test_over_sockets` a real server, or the machine, behaves so.
+ACTED_OUT: dict[int, str] = {
+    1: "test_a_name_without_an_address",
+    2: "test_a_closed_port",
+    3: "test_a_port_that_drops_packets",
+    4: "test_ipv6_that_fails_where_ipv4_works_is_told_and_mail_leaves",
+    5: "test_plain_words_to_a_port_that_waits_for_tls",
+    6: "test_what_answers_is_no_mail_server",
+    7: "test_what_answers_is_no_mail_server",
+    9: "test_what_answers_is_no_mail_server",
+    11: "test_tls_from_the_start_on_a_plain_port",
+    12: "test_a_server_without_starttls",
+    14: "test_certificates_that_vouch_for_nothing",
+    15: "test_certificates_that_vouch_for_nothing",
+    16: "test_a_certificate_for_another_name_names_those_it_is_for",
+    17: "test_certificates_out_of_their_time_name_the_day",
+    18: "test_a_server_with_unsafe_ciphers_only",
+    57: "test_no_readable_answer_after_the_dot_leaves_the_outcome_unknown",
+    58: "test_a_connection_that_breaks_at_quit_takes_nothing_back",
+    63: "test_what_sendgrid_takes_is_accepted_and_not_called_delivered",
+}
+
+
+def test_every_row_comes_from_a_real_socket() -> None:
+    answered = {row[0] for row in REPLIES} | {row[0] for row in HTTP if not row[3].startswith("202")}
+    assert answered | set(ACTED_OUT) == set(range(1, 65))
+    assert not answered & set(ACTED_OUT)
+    assert all(callable(getattr(test_over_sockets, name)) for name in ACTED_OUT.values())
+
+
 def test_every_row_has_a_rule() -> None:
     rows = [*REPLIES, *HTTP, *LOCAL, *PASTED]
     assert {row[0] for row in rows} == set(range(1, 65))
@@ -190,10 +229,16 @@ def test_every_row_has_a_rule() -> None:
 
 
 @pytest.mark.parametrize(("row", "rule", "stage", "reply", "context"), REPLIES)
-def test_a_reply(row: int, rule: str, stage: Stage, reply: str, context: dict[str, Any]) -> None:
-    failure = Failure(stage, ErrorClass.HOST, "refused", Sample(rule, stage, reply).as_reply)
-    told = explain(failure, context=Context(provider="smtp", **{"host": "mail.example.com", **context}))
+def test_a_reply(
+    row: int, rule: str, stage: Stage, reply: str, context: dict[str, Any], scripted_smtp: Callable[..., ScriptedSmtp]
+) -> None:
+    server = scripted_smtp({Sample(rule, stage, reply).key: reply}, keywords=["AUTH PLAIN"])
+    login = {"username": "ana", "password": SecretStr("hunter2-secret")} if stage is L else {}
+    failure, steps = failure_of(SmtpSession(smtp(server.port, **login), policy=ANY))
+    given = {"host": "mail.example.com", **context}
+    told = explain(failure, context=Context(provider="smtp", learnt=learnt_from(steps), **given))
     assert told.code == rule
+    assert (failure.stage, told.words) == (A if stage is D else stage, reply)
 
 
 @pytest.mark.parametrize(
@@ -205,9 +250,11 @@ def test_the_same_reply_pasted_is_told_by_its_rule_among_the_first_two(row: int,
 
 
 @pytest.mark.parametrize(("row", "rule", "stage", "answer"), HTTP)
-def test_an_answer_of_the_api(row: int, rule: str, stage: Stage, answer: str) -> None:
+def test_an_answer_of_the_api(row: int, rule: str, stage: Stage, answer: str, sendgrid_server: SendGridServer) -> None:
     code, _, text = answer.partition(" ")
     failure = Failure(stage, ErrorClass.HOST, "refused", Reply(int(code), text))
+    if int(code) != 202:
+        failure = refused_by(sendgrid_server, stage, int(code), text)
     assert explain(failure, context=Context(provider="sendgrid", host=API)).code == rule
 
 

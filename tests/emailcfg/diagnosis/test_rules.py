@@ -13,7 +13,7 @@ from tests.emailcfg.diagnosis.samples import Sample
 
 FACTS = {"host", "port", "username", "sender", "sender_domain", "recipient", "ehlo", "our_address", "region"} | {
     "host_region", "identities", "names", "expires", "clock", "issuer", "mechanisms", "scopes", "size_limit",
-    "secret_not_ascii", "verified_found", "mechanism_tried",
+    "secret_not_ascii", "verified_found", "mechanism_tried", "mechanism_set", "version_set", "version_cost",
 }  # fmt: skip
 
 
@@ -46,7 +46,8 @@ def test_texts_name_only_facts_that_exist(rule) -> None:  # type: ignore[no-unty
     asked = {fact for match in rule.when for fact in match.facts}
     for text in (rule.title, rule.cause, rule.next_step):
         named = {name for _, name, _, _ in string.Formatter().parse(text) if name}
-        assert named <= always_known | ({"region", "host_region"} if "region_differs" in asked else set())
+        certain = set.intersection(*({*match.facts} for match in rule.when))  # without them the rule does not hold
+        assert named <= always_known | certain | ({"region", "host_region"} if "region_differs" in asked else set())
     for fact, sentence in rule.notes:
         assert {name for _, name, _, _ in string.Formatter().parse(sentence) if name} == {fact}
     assert noted <= FACTS
@@ -76,7 +77,15 @@ def test_no_rule_is_unreachable() -> None:
     """Each rule is the winner of at least one sample; the tests above prove that it does win there."""
     won = {sample.rule for sample in samples.SMTP}
     won |= {row[0] for row in (*samples.HTTP, *samples.LINES, *samples.LOCAL)}
-    assert {rule.code for rule in ALL} - won == {"sendgrid-other-region", "outcome-unknown"}  # with tests of their own
+    with_tests_of_their_own = {"sendgrid-other-region", "outcome-unknown", "ip-version-fails"}
+    assert {rule.code for rule in ALL} - won == with_tests_of_their_own
+
+
+@pytest.mark.parametrize("rule", [rule for rule in ALL if rule.service], ids=lambda rule: rule.code)
+def test_a_rule_about_a_service_names_the_services_own_help_page(rule) -> None:  # type: ignore[no-untyped-def]
+    name, _, address = rule.help_page.rpartition(", ")
+    assert name
+    assert re.fullmatch(r"[a-z0-9.-]+\.[a-z]+(/\S*)?", address)
 
 
 # Every wording that could be any server's: at a host that is known to be another, no service may be named.

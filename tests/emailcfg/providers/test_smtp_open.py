@@ -1,6 +1,7 @@
 """Opening an SMTP session: every stage, its facts, and what each fault is called."""
 
 import base64
+import errno
 import socket
 import ssl
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from emailcfg.network import NetworkPolicy
 from emailcfg.providers import connect
-from emailcfg.providers.base import ErrorClass, Failure, SessionError, Stage
+from emailcfg.providers.base import ErrorClass, Failure, SessionError, Stage, Step
 from emailcfg.providers.smtp import SmtpSession
 from emailcfg.schema import Smtp
 from tests.emailcfg.providers.conftest import deliver, mail, opened, smtp_session
@@ -31,6 +32,13 @@ def failure_of(session: SmtpSession) -> Failure:
     assert failure is not None
     assert session._wire is None
     return failure
+
+
+def opened_and_closed(session: SmtpSession) -> dict[Stage, Step]:
+    """The steps of an opening that succeeds, by stage."""
+    steps = {step.stage: step for step in opened(session)}
+    session.close()
+    return steps
 
 
 def said(failure: Failure) -> tuple[Stage, ErrorClass, str]:
@@ -209,6 +217,41 @@ def test_a_504_that_no_other_method_follows_is_the_failure(keywords: list[str], 
     assert login.failure is not None
     assert login.failure.reason == "auth_not_accepted"
     assert len([line for line in server.commands if line.startswith("AUTH")]) == len(keywords[0].split()) - 1
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "keywords", "spoken"),
+    [
+        ("auto", "AUTH LOGIN PLAIN", "AUTH PLAIN"),
+        ("plain", "AUTH LOGIN PLAIN", "AUTH PLAIN"),
+        ("login", "AUTH LOGIN PLAIN", "AUTH LOGIN"),
+        ("login", "AUTH CRAM-MD5 LOGIN", "AUTH LOGIN"),
+    ],
+)
+def test_the_login_method_that_is_set_is_the_one_that_is_used(
+    mechanism: str, keywords: str, spoken: str, scripted_smtp: StartScripted
+) -> None:
+    script: Script = {"AUTH LOGIN": "334 VXNlcm5hbWU6", "base64": ["334 UGFzc3dvcmQ6", "235 2.7.0 Ok"]}
+    server = scripted_smtp(script, keywords=[keywords])
+    assert opened_and_closed(smtp_session(server, auth_mechanism=mechanism, **LOGIN))[Stage.LOGIN].ok
+    (attempt,) = [line for line in server.commands if line.startswith("AUTH")]
+    assert attempt.startswith(spoken)
+
+
+@pytest.mark.parametrize(("mechanism", "offered"), [("plain", "LOGIN"), ("login", "PLAIN"), ("login", "PLAIN XOAUTH2")])
+def test_a_method_that_is_set_and_not_offered_is_not_replaced_by_another(
+    mechanism: str, offered: str, scripted_smtp: StartScripted
+) -> None:
+    server = scripted_smtp(keywords=[f"AUTH {offered}"])
+    failure = failure_of(smtp_session(server, auth_mechanism=mechanism, **LOGIN))
+    assert said(failure) == (Stage.LOGIN, ErrorClass.CONFIGURATION, "mechanism_not_offered")
+    assert not [line for line in server.commands if line.startswith("AUTH")]
+
+
+def test_a_method_that_is_set_and_answered_with_504_is_not_replaced_by_another(scripted_smtp: StartScripted) -> None:
+    server = scripted_smtp({"AUTH PLAIN": "504 5.5.4 Unrecognized"}, keywords=["AUTH PLAIN LOGIN"])
+    assert failure_of(smtp_session(server, auth_mechanism="plain", **LOGIN)).reason == "auth_not_accepted"
+    assert len([line for line in server.commands if line.startswith("AUTH")]) == 1
 
 
 def test_a_server_that_repeats_the_password_is_quoted_without_it(scripted_smtp: StartScripted) -> None:
@@ -407,6 +450,66 @@ def test_every_address_is_tried_and_noted(monkeypatch: pytest.MonkeyPatch, scrip
     assert tried[0]["outcome"] in ("unreachable", "timed_out")
 
 
+@pytest.mark.parametrize(("version", "reached"), [("any", "6"), ("6", "6"), ("4", "4")])
+def test_the_ip_version_that_is_set_is_the_one_that_is_used(
+    version: str, reached: str, scripted_smtp: StartScripted, two_versions: Callable[..., str]
+) -> None:
+    servers = {"6": scripted_smtp(), "4": scripted_smtp()}
+    host = two_versions(servers["6"].port, servers["4"].port)
+    steps = opened_and_closed(smtp_session(servers["6"], host=host, ip_version=version))
+    assert {name: server.connections for name, server in servers.items()} == {**{"4": 0, "6": 0}, reached: 1}
+    assert len(steps[Stage.CONNECT].facts["tried"]) == 1  # type: ignore[arg-type]
+    assert "other_version" not in steps[Stage.CONNECT].facts
+
+
+def test_a_host_without_an_address_of_the_version_that_is_set_is_the_configurations_fault(
+    scripted_smtp: StartScripted, two_versions: Callable[..., str]
+) -> None:
+    server = scripted_smtp()
+    session = smtp_session(server, host=two_versions(None, server.port), ip_version="6")
+    failure = failure_of(session)
+    assert said(failure) == (Stage.RESOLVE, ErrorClass.CONFIGURATION, "ip_version_missing")
+    assert failure.detail == "No IPv6 address, only 127.0.0.1."
+    assert server.connections == 0
+
+
+def test_a_version_that_fails_before_the_other_works_is_noted_with_what_it_cost(
+    scripted_smtp: StartScripted, two_versions: Callable[..., str], closed_port: int
+) -> None:
+    server = scripted_smtp()
+    step = opened_and_closed(smtp_session(server, host=two_versions(closed_port, server.port)))[Stage.CONNECT]
+    noted: Any = step.facts["other_version"]
+    assert (noted["fails"], noted["works"], noted["reason"]) == ("IPv6", "IPv4", "connection_refused")
+    assert noted["ms"] == step.facts["tried"][0]["ms"]  # type: ignore[index]
+
+
+def test_where_one_address_of_a_version_fails_and_another_works_no_version_is_blamed(
+    monkeypatch: pytest.MonkeyPatch, scripted_smtp: StartScripted, closed_port: int
+) -> None:
+    server = scripted_smtp()
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (closed_port, server.port)]
+    monkeypatch.setattr(connect.socket, "getaddrinfo", lambda *args, **kwargs: found)
+    steps = opened_and_closed(smtp_session(server, host="mail.example.com"))
+    assert "other_version" not in steps[Stage.CONNECT].facts
+
+
+def test_a_kernel_without_ipv6_does_not_keep_ipv4_from_being_tried(
+    monkeypatch: pytest.MonkeyPatch, scripted_smtp: StartScripted, two_versions: Callable[..., str]
+) -> None:
+    server = scripted_smtp()
+    host = two_versions(server.port, server.port)
+    real = socket.socket
+
+    def make(family: int = -1, *given: Any, **more: Any) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(family, *given, **more)
+
+    monkeypatch.setattr(connect.socket, "socket", make)
+    steps = opened_and_closed(smtp_session(server, host=host))
+    assert steps[Stage.CONNECT].facts["address"] == "127.0.0.1"
+
+
 @pytest.mark.parametrize(
     ("host", "port", "reason"),
     [
@@ -428,6 +531,17 @@ def test_a_server_that_drips_ends_at_the_deadline(scripted_smtp: StartScripted, 
     server = scripted_smtp({stage: Drip(every_s=0.01)}, keywords=["AUTH PLAIN"])
     failure = failure_of(smtp_session(server, deadline_s=0.4, **LOGIN))
     assert (failure.error_class, failure.reason) == (ErrorClass.HOST, "timed_out")
+
+
+def test_a_handshake_that_drips_ends_at_the_deadline() -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"\x16\x03\x03\x40\x00")  # a handshake record of 16 KB, then a byte at a time
+        while not server.stopping.wait(0.02):
+            connection.sendall(b"\x02")
+
+    with RawServer(drip) as server:
+        failure = failure_of(smtp_session(server, security="tls", timeout_s=60, deadline_s=0.4))
+    assert said(failure) == (Stage.TLS, ErrorClass.HOST, "timed_out")
 
 
 def test_lines_without_end_stop_at_the_deadline(scripted_smtp: StartScripted) -> None:

@@ -72,6 +72,30 @@ def test_a_stored_password_has_to_be_entered_again(admin_client: Client) -> None
     assert "Test again" not in page
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "shown"),
+    [("smtp.ip_version", "4", "IP version: IPv4 only"), ("smtp.auth_mechanism", "login", "Login method: LOGIN")],
+)
+def test_another_ip_version_or_login_method_needs_no_password_again(
+    path: str, value: str, shown: str, admin_client: Client
+) -> None:
+    activate(a_config(2526, host="smtp.acme.example", security="starttls", username="ana", password="right horse"))
+    test = a_failed_test()
+    TestSend.objects.update(alternatives=[{**test.alternatives[0], "changes": {path: value}}])
+    page = html.unescape(fix(admin_client, test, **FORM, remedy="0").content.decode())
+    assert shown in page
+    assert "Test again" in page
+    assert FormDraft.objects.get().values[path] == value
+
+
+def test_what_the_environment_fixes_has_no_button(admin_client: Client) -> None:
+    test = a_failed_test()
+    TestSend.objects.update(alternatives=[{**test.alternatives[0], "pinned_by": ["EMAILCFG__SMTP__PORT"]}])
+    page = admin_client.get(f"/configuration/tests/{test.pk}/").content.decode()
+    assert "Fixed in the environment by EMAILCFG__SMTP__PORT" in page
+    assert "Fix my form" not in page
+
+
 def test_a_form_that_shows_another_server_is_left_alone(admin_client: Client) -> None:
     answer = fix(admin_client, a_failed_test(), **{**FORM, "smtp__host": "evil.example"}, smtp__password="right horse")
     assert "another server" in answer.content.decode()
