@@ -142,7 +142,8 @@ OneOrMany = Annotated[
 
 
 class MessageOut(Schema):
-    """A message of the log. `state` is derived from its recipients; `cause` is a stable word."""
+    """A message of the log. `state` is derived from its recipients; `cause` is a stable word. `diverted` is a sentence
+    that names the address, where a sent message went there because all mail was diverted; else it is empty."""
 
     id: str
     kind: str
@@ -155,6 +156,7 @@ class MessageOut(Schema):
     priority: str
     attempts: int
     copies_in_doubt: int
+    diverted: str
     size: int
     created_at: datetime
     changed_at: datetime
@@ -226,7 +228,9 @@ class PageIn(Schema):
     search: str = Field(
         "", max_length=320, description="An address, a subject or the beginning of one, a Message-ID, an id"
     )
+    cause: str = Field("", max_length=48, description="Only messages that are not sent for this cause")
     in_doubt: bool = Field(False, description="Only messages of which a copy too many may exist")
+    diverted: bool = Field(False, description="Only messages that went where all mail was diverted to")
     limit: int = Field(50, ge=1, le=500)
 
 

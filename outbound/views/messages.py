@@ -13,7 +13,7 @@ from django_htmx.http import push_url, replace_url
 
 from emailcfg import rules
 from emailcfg.requests import actor_of
-from outbound import log_queries, messages, queries
+from outbound import log_pages, log_queries, messages
 from outbound.kinds import KINDS
 from outbound.models import Message, State
 from outbound.views.message_shown import shown
@@ -31,7 +31,7 @@ def index(request: HttpRequest) -> HttpResponse:
     """The list. Filters arrive as a part of the page; going back through them asks for the whole page again."""
     wanted = _filter(request)
     before, after = _key(request, "before"), _key(request, "after")
-    page = queries.page(wanted, before=before, after=after)
+    page = log_pages.page(wanted, before=before, after=after)
     filtered = bool(wanted.state or wanted.kind or wanted.search)
     query = _query(wanted)
     context = {
@@ -56,16 +56,16 @@ def index(request: HttpRequest) -> HttpResponse:
     return replace_url(response, address) if typed else push_url(response, address)
 
 
-def _filter(request: HttpRequest) -> queries.Filter:
+def _filter(request: HttpRequest) -> log_pages.Filter:
     state, kind = request.GET.get("state", ""), request.GET.get("kind", "")
-    return queries.Filter(
+    return log_pages.Filter(
         state=state if state in State else "",
         kind=kind if kind in KINDS else "",
         search=request.GET.get("q", "").replace("\x00", "").strip()[:320],
     )
 
 
-def _query(wanted: queries.Filter) -> dict[str, str]:
+def _query(wanted: log_pages.Filter) -> dict[str, str]:
     named = {"state": wanted.state, "kind": wanted.kind, "q": wanted.search}
     return {name: value for name, value in named.items() if value}
 

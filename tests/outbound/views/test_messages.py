@@ -8,7 +8,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from emailcfg.models import AuditEvent
-from outbound import log_queries, queries
 from outbound.models import Message, MessageBody, Recipient, State
 from outbound.requests import Recipient as To
 from outbound.requests import Request
@@ -127,59 +126,6 @@ def test_the_list_costs_a_fixed_number_of_queries(admin_client: Client, django_a
     queued(60)
     with django_assert_max_num_queries(len(few.captured_queries)):
         admin_client.get("/messages/")
-
-
-@pytest.mark.skipif("connection.vendor != 'sqlite'")
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        queries.Filter(),
-        queries.Filter(state="failed"),
-        queries.Filter(kind="raw"),
-        queries.Filter(kind="raw", state="failed"),
-        queries.Filter(search="user1@"),
-        queries.Filter(search="hello"),
-        queries.Filter(search="<a@b>"),
-    ],
-)
-def test_no_query_of_the_list_walks_the_table(wanted: queries.Filter) -> None:
-    queued(3)
-    with CaptureQueriesContext(connection) as seen:
-        queries.page(wanted, before=2**62)
-        queries.page(wanted, after=5)
-    for query in seen.captured_queries:
-        with connection.cursor() as cursor:
-            cursor.execute("EXPLAIN QUERY PLAN " + query["sql"])
-            steps = [row[3] for row in cursor.fetchall()]
-        # Walking an index in the order of the page, up to its limit, is no walk through the table; nor is reading the
-        # table in its own order when no row is left out.
-        walks = [step for step in steps if step.startswith("SCAN") and "USING INDEX" not in step]
-        assert not walks or " WHERE " not in query["sql"], (query, steps)
-        few = " IN (" in query["sql"] or '"message_id" = ' in query["sql"]  # found by index first, then sorted
-        assert few or not [step for step in steps if "TEMP B-TREE" in step], (query["sql"], steps)
-
-
-@pytest.mark.skipif("connection.vendor != 'sqlite'")
-def test_a_rare_state_of_a_frequent_kind_is_found_by_the_state() -> None:
-    wanted = queries.Filter(kind="raw", state="failed")
-    with CaptureQueriesContext(connection) as seen:
-        queries.page(wanted)
-    with connection.cursor() as cursor:
-        cursor.execute("EXPLAIN QUERY PLAN " + seen.captured_queries[0]["sql"])
-        steps = [row[3] for row in cursor.fetchall()]
-    assert steps == ["SEARCH outbound_message USING INDEX message_by_state (state=?)"]
-
-
-@pytest.mark.skipif("connection.vendor != 'sqlite'")
-def test_the_groups_read_each_state_by_its_index() -> None:
-    a_message("deferred", GREYLISTED)
-    with CaptureQueriesContext(connection) as seen:
-        log_queries.troubles()
-    for query in seen.captured_queries:
-        with connection.cursor() as cursor:
-            cursor.execute("EXPLAIN QUERY PLAN " + query["sql"])
-            steps = [row[3] for row in cursor.fetchall()]
-        assert not [step for step in steps if step.startswith("SCAN outbound")], (query["sql"], steps)
 
 
 def test_troubles_are_grouped_by_cause_with_the_servers_words(admin_client: Client) -> None:
