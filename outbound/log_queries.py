@@ -99,6 +99,12 @@ def _groups(state: str, *, oldest: int) -> list[_Group]:
     return [_Group(state, cause, number, first, last, more, oldest) for cause, number, first, last in rows]
 
 
+def told_of_cause(message: Message) -> Told:
+    """Why this message is not sent: our own cause, or what its last attempt met."""
+    own = of_cause(message.cause)
+    return own if is_own(message.cause) else _told([message.pk]).get(message.pk) or own
+
+
 def _told(message_ids: list[int]) -> dict[int, Told]:
     newest = Attempt.objects.filter(message__in=message_ids).order_by().values("message").annotate(last=Max("pk"))
     rows = Attempt.objects.filter(pk__in=newest.values("last")).select_related("message")

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from outbound import messages, queries
+from outbound import log_pages, messages, queries
 from outbound.explained import Told, is_own, of_attempt, of_cause
 from outbound.log_view import LogView, log_view
 from outbound.mail_source import masked_source
@@ -52,10 +52,12 @@ class Shown:
         return self.message.state in messages.CANCELLABLE
 
     @property
-    def diverted(self) -> str:
-        """ "Diverted to box@example.com." where that is all that ever left; "" where a recipient was reached too."""
-        notes = {one.attempt.note for one in self.attempts if not one.attempt.reason}
-        return notes.pop() if len(notes) == 1 else ""
+    def all_diverted(self) -> bool:
+        """Whether nothing was ever reached but where all mail was diverted to: each acceptance was there, and
+        no earlier try can have reached one of several recipients."""
+        elsewhere = [one.attempt for one in self.attempts if not one.attempt.note]
+        reached = [one for one in elsewhere if not one.reason or len(self.recipients) > 1]
+        return bool(self.message.diverted) and not reached
 
     @property
     def own_cause(self) -> Told | None:
@@ -68,7 +70,8 @@ class Shown:
 
 
 def shown(message: Message) -> Shown:
-    """Reads all of it: three queries."""
+    """Reads all of it: four queries."""
+    log_pages.mark_diverted([message])
     body = MessageBody.objects.filter(message=message).first()
     recipients = tuple(message.recipients.all())
     sender = body.mail_from if body is not None else ""

@@ -1,5 +1,6 @@
 """Messages: the list, one message, and what can be done with them, through HTTP."""
 
+import re
 from typing import Any
 
 import pytest
@@ -28,6 +29,15 @@ def body(client: Client, path: str, status: int = 200, **headers: str) -> str:
     response = client.get(path, headers=headers)
     assert response.status_code == status, response.content[:500]
     return response.content.decode()
+
+
+def rows(page: str) -> list[str]:
+    """The rows of the list."""
+    return page.split("<tbody>")[1].split("</tbody>")[0].split("<tr>")[1:]
+
+
+def words(html: str) -> str:
+    return re.sub(r"<[^>]*>", " ", html)
 
 
 def test_an_empty_log_says_how_to_send_the_first_mail(admin_client: Client) -> None:
@@ -191,6 +201,54 @@ def test_what_was_suppressed_is_not_called_accepted(admin_client: Client) -> Non
     page = body(admin_client, f"/messages/{message.pk}/")
     assert "Not sent" in page
     assert "<strong>Accepted" not in page
+
+
+def test_the_list_says_what_was_diverted_and_has_a_filter_for_it(
+    admin_client: Client, django_assert_num_queries: Any
+) -> None:
+    astray = {**ACCEPTED, "note": "Diverted to box@example.com."}
+    a_message("sent", ACCEPTED, subject="Arrived")
+    admin_client.get("/messages/")
+    with CaptureQueriesContext(connection) as seen:
+        admin_client.get("/messages/")
+    for number in range(9):
+        a_message("sent", astray, subject=f"Astray {number}")
+    with django_assert_num_queries(len(seen.captured_queries)):
+        page = body(admin_client, "/messages/")
+    assert [words(row).split()[0] for row in rows(page)] == ["Diverted"] * 9 + ["Sent"]
+    only = body(admin_client, "/messages/?state=diverted")
+    assert "Astray 0" in only
+    assert "Arrived" not in only
+    assert 'value="diverted" checked' in only
+
+
+def test_what_may_have_left_twice_has_a_filter_whatever_became_of_it(admin_client: Client) -> None:
+    a_message("sent", NO_ANSWER, ACCEPTED, subject="Perhaps two", doubts=1)
+    a_message("sent", ACCEPTED, subject="Only one")
+    page = body(admin_client, "/messages/?state=doubted")
+    assert "Perhaps two" in page
+    assert "Only one" not in page
+
+
+def test_a_group_is_shown_by_its_cause_and_all_causes_are_one_link_away(admin_client: Client) -> None:
+    for _ in range(2):
+        a_message("failed", UNKNOWN_MAILBOX, subject="No such box")
+    a_message("failed", {**UNKNOWN_MAILBOX, "reason": "too_large"}, subject="Too large")
+    address = re.search(r'href="(/messages/\?state=failed[^"]*recipient_refused)"', body(admin_client, "/messages/"))
+    assert address is not None
+    page = body(admin_client, address[1].replace("&amp;", "&"))
+    assert len(rows(page)) == 2
+    assert "Only for one cause" in page
+    assert 'href="/messages/?state=failed">Show all causes' in page
+
+
+def test_who_was_reached_before_mail_was_diverted_is_not_said_to_have_received_nothing(admin_client: Client) -> None:
+    both = ("bob@example.com", "eve@example.com")
+    astray = {**ACCEPTED, "note": "Diverted to box@example.com."}
+    page = body(admin_client, f"/messages/{a_message('sent', GREYLISTED, astray, to=both).pk}/")
+    assert "only who had got it before received it" in page
+    page = body(admin_client, f"/messages/{a_message('sent', GREYLISTED, astray).pk}/")
+    assert "received nothing" in page
 
 
 def test_what_was_diverted_is_not_said_to_have_reached_its_recipient(admin_client: Client) -> None:
