@@ -10,6 +10,7 @@ from ninja import Schema
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
+from outbound import pauses
 from outbound.models import Message, Priority, State
 from outbound.requests import Attachment, Recipient, Request
 from outbound.submit import Submission
@@ -199,11 +200,21 @@ class AttemptOut(Schema):
     ms: float
 
 
+class PauseOut(Schema):
+    """A time in which nothing was sent because somebody paused it; `until` is null while it lasts."""
+
+    since: datetime
+    until: datetime | None
+    by: str
+    reason: str
+
+
 class MessageDetailOut(MessageOut):
-    """A message with its recipients and every attempt, oldest first."""
+    """A message with its recipients, every attempt, and the pauses it waited through, oldest first."""
 
     recipients: list[RecipientOut]
     attempt_log: list[AttemptOut]
+    pauses: list[PauseOut]
 
     @staticmethod
     def resolve_recipients(message: Message) -> list[Any]:
@@ -212,6 +223,10 @@ class MessageDetailOut(MessageOut):
     @staticmethod
     def resolve_attempt_log(message: Message) -> list[Any]:
         return list(message.attempt_log.all())
+
+    @staticmethod
+    def resolve_pauses(message: Message) -> list[Any]:
+        return list(pauses.of_message(message))
 
 
 class MessagePageOut(Schema):

@@ -12,7 +12,7 @@ from outbound.engine import store
 from outbound.ids import first_id_at
 from outbound.models import OutcomeCount, QueueState
 
-_SLICE = 500  # messages in one transaction: some ten milliseconds
+_SLICE = 250  # messages in one transaction: some ten milliseconds
 _AT_A_TIME = 4  # slices of the daily run between two rounds of delivery
 _EVERY = timedelta(days=1)
 # What waits or is held keeps its content, however old it is.

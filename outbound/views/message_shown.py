@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from outbound import log_pages, messages, queries
+from outbound import log_pages, messages, pauses, queries
 from outbound.explained import Told, is_own, of_attempt, of_cause
 from outbound.log_view import LogView, log_view
 from outbound.mail_source import masked_source
@@ -30,10 +30,12 @@ class Shown:
     attempts: tuple[Tried, ...]  # newest first
     body: MessageBody | None
     view: LogView | None
+    pauses: tuple[pauses.Pause, ...]
 
     @property
     def seen(self) -> str:
-        return f"{self.message.state}-{self.message.attempts}-{self.message.changed_at.timestamp()}"
+        paused = len([one for one in self.pauses if one.until is None]) + 2 * len(self.pauses)
+        return f"{self.message.state}-{self.message.attempts}-{paused}-{self.message.changed_at.timestamp()}"
 
     @property
     def on_its_way(self) -> bool:
@@ -70,7 +72,7 @@ class Shown:
 
 
 def shown(message: Message) -> Shown:
-    """Reads all of it: four queries."""
+    """Reads all of it: five queries."""
     log_pages.mark_diverted([message])
     body = MessageBody.objects.filter(message=message).first()
     recipients = tuple(message.recipients.all())
@@ -78,7 +80,8 @@ def shown(message: Message) -> Shown:
     refused = next((one.address for one in recipients if one.state != State.SENT), message.first_recipient)
     newest = message.attempt_log.order_by("-pk")[:_ATTEMPTS]
     attempts = tuple(Tried(one, of_attempt(one, sender=sender, recipient=refused)) for one in newest)
-    return Shown(message, recipients, attempts, body, mail_of(body) if body is not None else None)
+    view = mail_of(body) if body is not None else None
+    return Shown(message, recipients, attempts, body, view, pauses.of_message(message))
 
 
 def mail_of(body: MessageBody) -> LogView:
