@@ -10,6 +10,7 @@ from textwrap import wrap
 
 from django.template import Context, Engine
 from django.template.base import Template
+from django.utils.html import escape
 
 from outbound.kinds import Kind
 
@@ -30,10 +31,14 @@ def render(kind: Kind, values: Mapping[str, str]) -> Rendered:
     subject_template, text_template, html_template = _templates(kind.name)
     plain = Context(dict(values), autoescape=False)
     subject = subject_template.render(plain).strip()
+    text: str = text_template.render(plain)
+    html: str = html_template.render(Context({**values, "subject": subject}))
+    if values["product"].endswith("."):  # "Acme, Inc." ends a sentence by itself
+        text = text.replace(values["product"] + ".", values["product"])
+        name = escape(values["product"])
+        html = html.replace(name + ".", name)
     live = [values[value.name] for value in kind.values if value.live and values[value.name]]
-    text = _wrapped(text_template.render(plain), live)
-    html = html_template.render(Context({**values, "subject": subject}))
-    return Rendered(subject, text, html)
+    return Rendered(subject, _wrapped(text, live), html)
 
 
 def _wrapped(text: str, live: list[str]) -> str:

@@ -55,7 +55,7 @@ def test_a_mail_without_its_optional_values_is_still_whole(kind: Kind) -> None:
         assert body is not None
         assert "None" not in body
         assert "{{" not in body
-        assert not re.search(r"\(\)| ,|, \.|\.  ", body)
+        assert not re.search(r"\(\)| ,|, \.|\.  |\.\.", body)
     assert "\n\n\n" not in (mail.text or "")
 
 
