@@ -45,6 +45,7 @@ def alerts(facts: Facts, numbers: QueueNumbers) -> list[Alert]:
         *_pause(facts),
         *_breakers(facts),
         *_processes(facts),
+        *_late(facts, numbers),
         *_failed_test(facts),
         *_disk(),
         *_messages(numbers),
@@ -77,7 +78,10 @@ def _configuration(facts: Facts) -> list[Alert]:
         for sentence in facts.problems
     ]
     if stopped := confirmation.sending_paused(facts.active):
-        found.append(Alert("error", "Sending is paused", stopped, url=reverse("history"), action="Open the history"))
+        cause, _, step = stopped.rpartition(". ")
+        found.append(
+            Alert("error", "Sending is paused", f"{cause}.", step, url=reverse("history"), action="Open the history")
+        )
     if not facts.selected and not facts.suppresses:
         found.append(
             Alert(
@@ -118,6 +122,7 @@ def _pause(facts: Facts) -> list[Alert]:
             "warning",
             "Sending is paused",
             f"{by}{reason}Mail is accepted and waits, through restarts and activations too.",
+            "Resume sending once the reason is gone.",
             since=facts.queue.paused_at,
             can_resume=True,
         )
@@ -178,6 +183,23 @@ def _processes(facts: Facts) -> list[Alert]:
             )
         )
     return found
+
+
+def _late(facts: Facts, numbers: QueueNumbers) -> list[Alert]:
+    all_waits = facts.waiting is not None or confirmation.sending_paused(facts.active)  # another alert says why
+    if facts.oldest_due_at is None or all_waits:
+        return []
+    return [
+        Alert(
+            "warning",
+            "Mail leaves late",
+            "More mail comes in than the server takes: what may leave waits for more than a quarter of an hour.",
+            "Allow more connections or messages per minute under Advanced, or start another outbound process.",
+            url=EMAIL_PAGE,
+            action="Open the configuration",
+            since=numbers.oldest_due_at,
+        )
+    ]
 
 
 def _failed_test(facts: Facts) -> list[Alert]:

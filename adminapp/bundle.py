@@ -24,7 +24,7 @@ from emailcfg import activation, confirmation, revisions, secrets
 from emailcfg.models import AuditEvent, ConfigRevision, TestSend
 from emailcfg.revisions import RevisionUnreadable
 from emailcfg.schema_migrations import NewerSchema
-from outbound import healthcheck, instances, queries
+from outbound import healthcheck, instances, log_queries, queries
 from outbound.models import Attempt, Breaker, QueueState
 
 _README = """Support bundle of Admin App, made {at}.
@@ -160,7 +160,7 @@ def _queue() -> dict[str, Any]:
     ]
     return {
         "numbers": {name: str(value) for name, value in asdict(numbers).items()},
-        "groups": [asdict(group) for group in queries.groups_by_cause()],
+        "groups": [asdict(group) for group in log_queries.troubles(limit=_ROWS)],
         "pause": state,
         "breakers": list(Breaker.objects.order_by("-pk").values()[:_TESTS]),
         "processes": processes,

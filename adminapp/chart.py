@@ -49,6 +49,11 @@ class Chart:
         return not any(number for _, _, number in self.totals)
 
     @property
+    def middle(self) -> int | None:
+        """The number at the line half-way up, where it is a whole one."""
+        return self.top // 2 if self.top % 2 == 0 else None
+
+    @property
     def says(self) -> str:
         return "The last 24 hours: " + ", ".join(f"{number:,} {word}" for _, word, number in self.totals)
 

@@ -23,7 +23,7 @@ from emailcfg.models import ServiceInstance
 from emailcfg.revisions import RevisionError
 from emailcfg.schema_migrations import NewerSchema
 from outbound.instances import LOST_AFTER
-from outbound.queries import open_breakers, queue_numbers
+from outbound.queries import open_breakers, queue_numbers, queue_state
 
 # A queue that is older than the second retry has a reason that somebody should look at.
 OLD_QUEUE_S = 15 * 60
@@ -97,6 +97,12 @@ def breaker() -> Check:
     return Check(bool(held.sender), f"{what}: {held.error_class}, {held.reason}. Status says why.")
 
 
+def pause() -> Check:
+    """An administrator's pause is meant, so it is told and no fault; what it makes wait shows as `queue`."""
+    paused = queue_state().paused
+    return Check(True, "Sending is paused: mail is accepted and waits." if paused else "Sending is not paused.")
+
+
 def disk() -> Check:
     free = shutil.disk_usage(settings.DATA_DIR).free
     enough = free >= settings.DISK_RESERVE_MB * 1_000_000
@@ -112,6 +118,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "queue": queue,
     "processes": processes,
     "breaker": breaker,
+    "pause": pause,
     "disk": disk,
 }
 

@@ -65,6 +65,8 @@ def _lines() -> Iterable[str]:
     )
     yield from _one("mail_works", "1 when it was proven that mail leaves and nothing is in the way.", _works(facts))
     yield from _one("paused", "1 while an administrator has paused sending.", int(facts.queue.paused))
+    yield from _one("suppressed", "1 while the configuration suppresses all mail.", int(facts.suppresses))
+    yield from _one("diverted", "1 while the configuration diverts all mail.", int(bool(facts.diverts_to)))
     whole = [breaker for breaker in facts.breakers if not breaker.sender]
     yield from _one("breaker_open", "1 while all mail is held.", len(whole))
     yield from _one("breaker_open_senders", "Senders whose mail is held.", len(facts.breakers) - len(whole))

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from ninja import Body, Query, Router, Status
 
 from emailcfg.problems import Problem, answers, require_scope
-from outbound import instances, messages, queries
+from outbound import instances, log_pages, messages
 from outbound.api_schemas import (
     AcceptedOut,
     InstanceOut,
@@ -62,9 +62,14 @@ def send(request: HttpRequest, payload: Body[OneOrMany]) -> Status[Any]:
 @router.get("/messages", response={200: MessagePageOut, **answers()}, summary="Read the log")
 def read_log(request: HttpRequest, page: Query[PageIn]) -> dict[str, Any]:
     require_scope(_token(request), "messages:read")
-    found = queries.page(
-        queries.Filter(
-            state=page.state or "", kind=page.kind, search=page.search.replace("\x00", ""), doubted=page.in_doubt
+    found = log_pages.page(
+        log_pages.Filter(
+            state=page.state or "",
+            kind=_text(page.kind),
+            search=_text(page.search),
+            cause=_text(page.cause),
+            doubted=page.in_doubt,
+            diverted=page.diverted,
         ),
         before=page.cursor,
         limit=page.limit,
@@ -72,10 +77,17 @@ def read_log(request: HttpRequest, page: Query[PageIn]) -> dict[str, Any]:
     return {"messages": found.messages, "next_cursor": str(found.next_cursor) if found.next_cursor else None}
 
 
+def _text(value: str) -> str:
+    """Without NUL, which PostgreSQL does not compare."""
+    return value.replace("\x00", "")
+
+
 @router.get("/messages/{message_id}", response={200: MessageDetailOut, **answers(404)}, summary="Read one message")
 def read_message(request: HttpRequest, message_id: str) -> Message:
     require_scope(_token(request), "messages:read")
-    return _message(message_id)
+    message = _message(message_id)
+    log_pages.mark_diverted([message])
+    return message
 
 
 _VERB_RESPONSES = {200: MessageOut, **answers(404, 409)}

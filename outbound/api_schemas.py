@@ -10,6 +10,7 @@ from ninja import Schema
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
+from outbound import pauses
 from outbound.models import Message, Priority, State
 from outbound.requests import Attachment, Recipient, Request
 from outbound.submit import Submission
@@ -148,7 +149,8 @@ OneOrMany = Annotated[
 
 
 class MessageOut(Schema):
-    """A message of the log. `state` is derived from its recipients; `cause` is a stable word."""
+    """A message of the log. `state` is derived from its recipients; `cause` is a stable word. `diverted` is a sentence
+    that names the address, where a sent message went there because all mail was diverted; else it is empty."""
 
     id: str
     kind: str
@@ -161,6 +163,7 @@ class MessageOut(Schema):
     priority: str
     attempts: int
     copies_in_doubt: int
+    diverted: str
     size: int
     created_at: datetime
     changed_at: datetime
@@ -203,11 +206,21 @@ class AttemptOut(Schema):
     ms: float
 
 
+class PauseOut(Schema):
+    """A time in which nothing was sent because somebody paused it; `until` is null while it lasts."""
+
+    since: datetime
+    until: datetime | None
+    by: str
+    reason: str
+
+
 class MessageDetailOut(MessageOut):
-    """A message with its recipients and every attempt, oldest first."""
+    """A message with its recipients, every attempt, and the pauses it waited through, oldest first."""
 
     recipients: list[RecipientOut]
     attempt_log: list[AttemptOut]
+    pauses: list[PauseOut]
 
     @staticmethod
     def resolve_recipients(message: Message) -> list[Any]:
@@ -216,6 +229,10 @@ class MessageDetailOut(MessageOut):
     @staticmethod
     def resolve_attempt_log(message: Message) -> list[Any]:
         return list(message.attempt_log.all())
+
+    @staticmethod
+    def resolve_pauses(message: Message) -> list[Any]:
+        return list(pauses.of_message(message))
 
 
 class MessagePageOut(Schema):
@@ -232,7 +249,9 @@ class PageIn(Schema):
     search: str = Field(
         "", max_length=320, description="An address, a subject or the beginning of one, a Message-ID, an id"
     )
+    cause: str = Field("", max_length=48, description="Only messages that are not sent for this cause")
     in_doubt: bool = Field(False, description="Only messages of which a copy too many may exist")
+    diverted: bool = Field(False, description="Only messages that went where all mail was diverted to")
     limit: int = Field(50, ge=1, le=500)
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from outbound.explained import Told, is_own, of_attempt, of_cause
 from outbound.ids import first_id_at
 from outbound.models import Attempt, Message, State
+from outbound.walk import Span, by_state_and_kind
 
 FAILED_FOR = timedelta(days=7)  # older failures are history, not something to act on
 _GROUPED = 2_000  # the newest of each state
@@ -20,8 +21,8 @@ _ENDED = (State.FAILED, State.PARTIAL)
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Messages in one state for one cause. `oldest_id` and `newest_id` bound what was seen; `more`: there may be
-    more of them than were counted; `told` explains the cause by the newest one's last attempt."""
+    """Messages in one state for one cause, within `oldest_id` and `newest_id`. `more`: there may be more of them than
+    were counted, and older ones; `told` explains the cause by the newest one's last attempt."""
 
     state: str
     cause: str
@@ -49,31 +50,59 @@ class Trouble:
 
 
 def troubles(now: datetime | None = None, *, limit: int = _SHOWN) -> list[Trouble]:
-    """The largest groups: three queries, each by index, whatever the size of the log."""
-    oldest = first_id_at((now or timezone.now()) - FAILED_FOR)
-    newest = " UNION ALL ".join(
-        f"SELECT * FROM (SELECT id, state, cause FROM outbound_message WHERE state = '{state}' "  # noqa: S608
-        f"AND id >= {oldest if state in _ENDED else 0} ORDER BY id DESC LIMIT {_GROUPED}) AS {state}_rows"
-        for state in _STATES
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT state, cause, COUNT(*) AS number, MIN(id), MAX(id) "  # noqa: S608
-            f"FROM ({newest}) AS newest GROUP BY state, cause ORDER BY number DESC LIMIT %s",
-            [limit],
-        )
-        groups = cursor.fetchall()
-    if not groups:
+    """The largest groups: seven queries, each by index, whatever the size of the log."""
+    week = first_id_at((now or timezone.now()) - FAILED_FOR)
+    found = [group for state in _STATES for group in _groups(state, oldest=week if state in _ENDED else 0)]
+    largest = sorted(found, key=lambda group: -group.number)[:limit]
+    if not largest:
         return []
-    since = dict(Message.objects.filter(pk__in=[group[3] for group in groups]).values_list("pk", "changed_at"))
-    told = _told([group[4] for group in groups])
+    firsts = [group.first for group in largest]
+    since = dict(Message.objects.filter(pk__in=firsts).values_list("pk", "changed_at"))
+    told = _told([group.last for group in largest])
     return [
         Trouble(
-            *(state, cause, number, number >= _GROUPED, first, last, since.get(first) or timezone.now()),
-            of_cause(cause) if is_own(cause) and cause else told.get(last) or of_cause(cause),
+            state=one.state,
+            cause=one.cause,
+            number=one.number,
+            more=one.more,
+            oldest_id=one.oldest if one.more else one.first,
+            newest_id=one.last,
+            since=since.get(one.first) or timezone.now(),
+            told=of_cause(one.cause) if is_own(one.cause) and one.cause else told.get(one.last) or of_cause(one.cause),
         )
-        for state, cause, number, first, last in groups
+        for one in largest
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """`first` and `last` are ids that were counted, `oldest` how far back there may be `more`."""
+
+    state: str
+    cause: str
+    number: int
+    first: int
+    last: int
+    more: bool
+    oldest: int
+
+
+def _groups(state: str, *, oldest: int) -> list[_Group]:
+    newest = by_state_and_kind(states=(state,), span=Span(above=oldest - 1), limit=_GROUPED, columns="id, cause")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT cause, COUNT(*), MIN(id), MAX(id) FROM ({newest.sql}) AS newest GROUP BY cause",  # noqa: S608
+            newest.params,
+        )
+        rows = cursor.fetchall()
+    more = sum(row[1] for row in rows) >= _GROUPED
+    return [_Group(state, cause, number, first, last, more, oldest) for cause, number, first, last in rows]
+
+
+def told_of_cause(message: Message) -> Told:
+    """Why this message is not sent: our own cause, or what its last attempt met."""
+    own = of_cause(message.cause)
+    return own if is_own(message.cause) else _told([message.pk]).get(message.pk) or own
 
 
 def _told(message_ids: list[int]) -> dict[int, Told]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from secrets import token_hex
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from emailcfg import audit, rules
@@ -19,6 +19,7 @@ from outbound.models import Message, MessageBody, Priority, Recipient, State
 from outbound.requests import Request
 from outbound.retry import GIVE_UP_AFTER
 from outbound.submit import Accepted, Submission, enqueue
+from outbound.walk import Span, by_state_and_kind
 
 RETRYABLE = frozenset(
     (
@@ -34,6 +35,7 @@ RETRYABLE = frozenset(
 )
 CANCELLABLE = frozenset((State.QUEUED, State.DEFERRED, State.IN_DOUBT, State.HELD))
 _AT_ONCE = 500  # messages of a bulk verb in one transaction
+AT_MOST = 20_000  # of one request: it has to be answered within seconds
 
 
 class NotPossible(Exception):
@@ -72,12 +74,13 @@ def cancel(message_id: int, *, actor: Actor) -> None:
 
 def retry_group(*, state: str, cause: str, newest_id: int, actor: Actor, oldest_id: int = 0) -> int:
     """Makes all messages due now that are in this state for this cause, from `oldest_id` up to and including
-    `newest_id` (what the administrator saw). Returns how many. In slices, so that delivery goes on meanwhile."""
+    `newest_id` (what the administrator saw). Returns how many; from AT_MOST on there may be more. In slices, newest
+    first, so that delivery goes on meanwhile."""
     return _in_bulk("messages.retried", _make_due, RETRYABLE, state, cause, (oldest_id, newest_id), actor)
 
 
 def cancel_group(*, state: str, cause: str, newest_id: int, actor: Actor, oldest_id: int = 0) -> int:
-    """Cancels all messages in this state for this cause within the same bounds. Returns how many."""
+    """Cancels all messages in this state for this cause within the same bounds. Returns as before."""
     return _in_bulk("messages.cancelled", _cancel, CANCELLABLE, state, cause, (oldest_id, newest_id), actor)
 
 
@@ -93,21 +96,25 @@ def _in_bulk(
     if state not in allowed:
         raise NotPossible("Messages in this state can't be changed so.", state)
     done, (oldest, newest) = 0, bounds
-    last = newest + 1
+    span = Span(above=oldest - 1, below=newest + 1)
     while True:
         with transaction.atomic():
-            ids = list(
-                Message.objects.select_for_update()
-                .filter(state=state, cause=cause, pk__gte=oldest, pk__lt=last, body__isnull=False)
-                .order_by("-pk")
-                .values_list("pk", flat=True)[:_AT_ONCE]
-            )
+            walked = _next_of(state, cause, span)
+            fit = Message.objects.select_for_update().filter(state=state, cause=cause, body__isnull=False)
+            ids = list(fit.filter(pk__in=walked).order_by("pk").values_list("pk", flat=True))
             verb(ids)
             done += len(ids)
-            if len(ids) < _AT_ONCE:
+            if len(walked) < _AT_ONCE or done >= AT_MOST:
                 audit.record(action, actor=actor, subject=f"{done} messages", was=state, cause=cause)
                 return done
-            last = ids[-1]
+            span = Span(above=span.above, below=walked[-1])
+
+
+def _next_of(state: str, cause: str, span: Span) -> list[int]:
+    wanted = by_state_and_kind(states=(state,), span=span, limit=_AT_ONCE, where=("m.cause = %s",), params=(cause,))
+    with connection.cursor() as cursor:
+        cursor.execute(wanted.sql, wanted.params)
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _make_due(ids: list[int]) -> None:

@@ -79,12 +79,13 @@ class Message(models.Model):
     message_id = models.CharField(max_length=300)  # the header's value, with its angle brackets
     token = models.ForeignKey(ApiToken, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
 
+    diverted = ""  # "Diverted to box@example.com." once `log_pages.mark_diverted` looked
+
     class Meta:
         ordering = ("-id",)
         indexes = (
             models.Index(fields=("priority", "due_at"), name="message_due", condition=Q(due_at__isnull=False)),
-            models.Index(fields=("state", "id"), name="message_by_state"),
-            models.Index(fields=("kind", "id"), name="message_by_kind"),
+            models.Index(fields=("state", "kind", "id"), name="message_by_state_and_kind"),  # see outbound.walk
             models.Index(fields=("message_id",), name="message_by_message_id"),
             models.Index(fields=("subject_key",), name="message_by_subject", opclasses=["varchar_pattern_ops"]),
             models.Index(fields=("id",), name="message_doubted", condition=Q(doubts__gt=0)),
@@ -151,11 +152,12 @@ class Attempt(models.Model):
     stage = models.CharField(max_length=10, default="")
     error_class = models.CharField(max_length=16, default="")  # "" when it was sent
     reason = models.CharField(max_length=48, default="")  # a stable word
-    note = models.CharField(max_length=400, default="")  # "diverted to test@example.com"
+    note = models.CharField(max_length=400, default="")  # "Diverted to test@example.com."
     ms = models.FloatField(default=0.0)
 
     class Meta:
         ordering = ("pk",)
+        indexes = (models.Index(fields=("message",), name="attempt_diverted", condition=Q(note__gt="", reason="")),)
 
     def __str__(self) -> str:
         return f"attempt at {self.at:%Y-%m-%d %H:%M:%S} ({self.error_class or 'sent'})"

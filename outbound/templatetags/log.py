@@ -1,8 +1,9 @@
-"""How a state looks in the log: `{% message_state "deferred" %}`, and `{{ attempt|outcome }}` for an attempt's word."""
+"""How a state looks in the log: `{% message_state "deferred" %}`, `{% shown_state message %}`, which tells what was
+diverted apart, and `{{ attempt|outcome }}` for an attempt's word."""
 
 from django import template
 
-from outbound.models import Attempt, State
+from outbound.models import Attempt, Message, State
 
 register = template.Library()
 
@@ -26,6 +27,14 @@ def message_state(state: str) -> dict[str, str]:
     """The icon and the word of a state."""
     tone, icon = LOOKS[State(state)]
     return {"tone": tone, "icon": icon, "word": str(State(state).label)}
+
+
+@register.inclusion_tag("outbound/state.html")
+def shown_state(message: Message) -> dict[str, str]:
+    """The state of a message; "Diverted" where it was sent, and not to whom it was for."""
+    if message.state == State.SENT and message.diverted:
+        return {"tone": "warn", "icon": "corner-up-right", "word": "Diverted"}
+    return message_state(message.state)
 
 
 @register.filter

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from outbound import messages, queries
+from outbound import log_pages, messages, pauses, queries
 from outbound.explained import Told, is_own, of_attempt, of_cause
 from outbound.log_view import LogView, log_view
 from outbound.mail_source import masked_source
@@ -30,10 +30,12 @@ class Shown:
     attempts: tuple[Tried, ...]  # newest first
     body: MessageBody | None
     view: LogView | None
+    pauses: tuple[pauses.Pause, ...]
 
     @property
     def seen(self) -> str:
-        return f"{self.message.state}-{self.message.attempts}-{self.message.changed_at.timestamp()}"
+        paused = len([one for one in self.pauses if one.until is None]) + 2 * len(self.pauses)
+        return f"{self.message.state}-{self.message.attempts}-{paused}-{self.message.changed_at.timestamp()}"
 
     @property
     def on_its_way(self) -> bool:
@@ -52,10 +54,12 @@ class Shown:
         return self.message.state in messages.CANCELLABLE
 
     @property
-    def diverted(self) -> str:
-        """ "Diverted to box@example.com." where that is all that ever left; "" where a recipient was reached too."""
-        notes = {one.attempt.note for one in self.attempts if not one.attempt.reason}
-        return notes.pop() if len(notes) == 1 else ""
+    def all_diverted(self) -> bool:
+        """Whether nothing was ever reached but where all mail was diverted to: each acceptance was there, and
+        no earlier try can have reached one of several recipients."""
+        elsewhere = [one.attempt for one in self.attempts if not one.attempt.note]
+        reached = [one for one in elsewhere if not one.reason or len(self.recipients) > 1]
+        return bool(self.message.diverted) and not reached
 
     @property
     def own_cause(self) -> Told | None:
@@ -68,14 +72,16 @@ class Shown:
 
 
 def shown(message: Message) -> Shown:
-    """Reads all of it: three queries."""
+    """Reads all of it: five queries."""
+    log_pages.mark_diverted([message])
     body = MessageBody.objects.filter(message=message).first()
     recipients = tuple(message.recipients.all())
     sender = body.mail_from if body is not None else ""
     refused = next((one.address for one in recipients if one.state != State.SENT), message.first_recipient)
     newest = message.attempt_log.order_by("-pk")[:_ATTEMPTS]
     attempts = tuple(Tried(one, of_attempt(one, sender=sender, recipient=refused)) for one in newest)
-    return Shown(message, recipients, attempts, body, mail_of(body) if body is not None else None)
+    view = mail_of(body) if body is not None else None
+    return Shown(message, recipients, attempts, body, view, pauses.of_message(message))
 
 
 def mail_of(body: MessageBody) -> LogView:

@@ -13,16 +13,24 @@ from django_htmx.http import push_url, replace_url
 
 from emailcfg import rules
 from emailcfg.requests import actor_of
-from outbound import log_queries, messages, queries
+from outbound import log_pages, log_queries, messages
 from outbound.kinds import KINDS
 from outbound.models import Message, State
 from outbound.views.message_shown import shown
 
-# The chips of the list: the states in the order in which a message goes through them.
-CHIPS = (
-    ("", "All"),
-    *((str(state), state.label) for state in State),
-)
+# Chips that are no states: what a message went through besides.
+_DIVERTED, _DOUBTED = "diverted", "doubted"
+
+
+def _chips() -> tuple[tuple[str, str], ...]:
+    """The chips of the list: the states in the order in which a message goes through them."""
+    states = [(str(state), str(state.label)) for state in State]
+    after_sent = states.index((str(State.SENT), str(State.SENT.label))) + 1
+    states.insert(after_sent, (_DIVERTED, "Diverted"))
+    return (("", "All"), *states, (_DOUBTED, "Perhaps twice"))
+
+
+CHIPS = _chips()
 _REQUEST_S = 3600  # how long a repeated "send again" is recognised
 
 
@@ -31,19 +39,21 @@ def index(request: HttpRequest) -> HttpResponse:
     """The list. Filters arrive as a part of the page; going back through them asks for the whole page again."""
     wanted = _filter(request)
     before, after = _key(request, "before"), _key(request, "after")
-    page = queries.page(wanted, before=before, after=after)
-    filtered = bool(wanted.state or wanted.kind or wanted.search)
+    page = log_pages.page(wanted, before=before, after=after)
+    filtered = wanted != log_pages.Filter()
     query = _query(wanted)
     context = {
         "page": page,
         "wanted": wanted,
-        "filtered": filtered,
+        "chosen": query.get("state", ""),
         "chips": CHIPS,
         "kinds": KINDS.values(),
         "troubles": log_queries.troubles() if not filtered and page.newest else [],
         "older": _link(query, before=page.next_cursor) if page.next_cursor else "",
         "newer": _link(query, after=page.messages[0].pk) if page.messages and not page.newest else "",
         "newest": _link(query) if not page.newest else "",
+        "cause_told": log_queries.told_of_cause(page.messages[0]) if wanted.cause and page.messages else None,
+        "without_cause": _link({name: value for name, value in query.items() if name != "cause"}),
         "empty": not page.messages and not filtered and page.newest,
     }
     part = request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request")
@@ -56,17 +66,21 @@ def index(request: HttpRequest) -> HttpResponse:
     return replace_url(response, address) if typed else push_url(response, address)
 
 
-def _filter(request: HttpRequest) -> queries.Filter:
+def _filter(request: HttpRequest) -> log_pages.Filter:
     state, kind = request.GET.get("state", ""), request.GET.get("kind", "")
-    return queries.Filter(
+    return log_pages.Filter(
         state=state if state in State else "",
         kind=kind if kind in KINDS else "",
+        cause=request.GET.get("cause", "").replace("\x00", "")[:48],
+        diverted=state == _DIVERTED,
+        doubted=state == _DOUBTED,
         search=request.GET.get("q", "").replace("\x00", "").strip()[:320],
     )
 
 
-def _query(wanted: queries.Filter) -> dict[str, str]:
-    named = {"state": wanted.state, "kind": wanted.kind, "q": wanted.search}
+def _query(wanted: log_pages.Filter) -> dict[str, str]:
+    state = _DIVERTED if wanted.diverted else _DOUBTED if wanted.doubted else wanted.state
+    named = {"state": state, "kind": wanted.kind, "q": wanted.search, "cause": wanted.cause}
     return {name: value for name, value in named.items() if value}
 
 
@@ -166,5 +180,7 @@ def retry_group(request: HttpRequest) -> HttpResponse:
     else:
         noun = "message is" if done == 1 else "messages are"
         text = f"{done:,} {noun} due now." if done else "None of these messages waits any more."
+        if done >= messages.AT_MOST:
+            text += " That is as many as one press takes; what is left of this group still shows here."
         notes.success(request, text)
     return redirect("messages")

@@ -13,8 +13,9 @@ from pytest_django import Settings
 from adminapp import health
 from emailcfg import activation
 from emailcfg.models import ConfigRevision, Secret, ServiceInstance
-from outbound import instances
+from outbound import instances, queue
 from tests.outbound.log_making import an_open_breaker
+from tests.outbound.making import ANA
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +39,17 @@ def test_a_claimed_installation_with_a_service_is_ready_before_anything_is_confi
 ) -> None:
     a_service()
     found = checks(client, status=200)
-    assert list(found) == ["database", "setup", "keys", "active_revision", "queue", "processes", "breaker", "disk"]
+    assert list(found) == [
+        "database",
+        "setup",
+        "keys",
+        "active_revision",
+        "queue",
+        "processes",
+        "breaker",
+        "pause",
+        "disk",
+    ]
     assert found["active_revision"]["detail"] == "No revision is active yet: no mail is accepted."
     assert found["processes"]["detail"] == "0 web and 1 outbound processes run."
 
@@ -86,6 +97,13 @@ def test_an_active_revision_that_can_not_be_read_is_named(claimed: object, clien
     detail = checks(client, status=503)["active_revision"]["detail"]
     assert detail == f"r{active.revision.number} is active and can't be read: mail waits. Status says why."
     assert not Secret.objects.exists()
+
+
+def test_a_pause_is_told_and_is_no_fault(claimed: object, client: Client) -> None:
+    a_service()
+    assert checks(client, status=200)["pause"]["detail"] == "Sending is not paused."
+    queue.pause(actor=ANA, reason="Moving the relay")
+    assert checks(client, status=200)["pause"]["detail"] == "Sending is paused: mail is accepted and waits."
 
 
 def test_a_database_that_fails_is_said_and_not_raised(

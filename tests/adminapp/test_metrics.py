@@ -1,6 +1,7 @@
 """Metrics: who may read them, their form, and that nothing private stands in them."""
 
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -49,6 +50,18 @@ def test_the_numbers_are_those_of_status(client: Client) -> None:
     assert sorted(value for name, value in found.items() if name.startswith("adminapp_process_up")) == [0, 1]
     an_open_breaker(active.generation)
     assert values(client)["adminapp_breaker_open"] == 1
+    assert values(client)["adminapp_mail_works"] == 0
+
+
+@pytest.mark.parametrize(
+    ("general", "name"),
+    [({"suppress_all": True}, "adminapp_suppressed"), ({"divert_to": "box@acme.example"}, "adminapp_diverted")],
+)
+def test_it_shows_that_no_mail_reaches_whom_it_is_for(client: Client, general: dict[str, Any], name: str) -> None:
+    activate(a_config())
+    assert values(client)[name] == 0
+    activate(a_config(general=general))
+    assert values(client)[name] == 1
     assert values(client)["adminapp_mail_works"] == 0
 
 

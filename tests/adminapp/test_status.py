@@ -12,11 +12,13 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from adminapp import chart
+from adminapp.alerts import Alert, alerts
 from adminapp.verdict import Verdict, gather, verdict
 from emailcfg import activation
 from emailcfg.models import ActiveConfig, AuditEvent, ServiceInstance
 from emailcfg.restored import Memory
-from outbound import queue
+from emailcfg.schema import EmailConfig
+from outbound import queries, queue
 from outbound.models import Breaker, OutcomeCount, QueueState
 from tests.emailcfg.making import a_test_of
 from tests.outbound.log_making import (
@@ -43,6 +45,10 @@ def active(db: None) -> ActiveConfig:
 
 def now_says() -> Verdict:
     return verdict(gather(activation.current()))
+
+
+def all_alerts() -> list[Alert]:
+    return alerts(gather(activation.current()), queries.queue_numbers())
 
 
 def page(client: Client) -> str:
@@ -192,6 +198,32 @@ def test_a_lost_process_is_named_beside_one_that_runs(active: ActiveConfig, admi
 def test_mail_that_waits_for_long_is_late(active: ActiveConfig) -> None:
     a_message("queued", due_at=timezone.now() - timedelta(minutes=20))
     assert now_says().short == "Mail is late by 20 minutes"
+    late = [one for one in all_alerts() if one.title == "Mail leaves late"]
+    assert [bool(one.since) for one in late] == [True]
+    queue.pause(actor=ANA)
+    assert "Mail leaves late" not in [one.title for one in all_alerts()]
+
+
+def test_every_alert_has_its_cause_and_the_next_step(db: None, settings: Settings) -> None:
+    found = all_alerts()
+    active = activate(a_config())
+    found += all_alerts()
+    a_service(active.generation)
+    a_service(active.generation, ago_s=60)
+    a_service(0, state="rejected", error="This secret can't be decrypted.")
+    a_message("in_doubt", NO_ANSWER)
+    a_message("held", cause="crashes_service")
+    a_message("queued", due_at=timezone.now() - timedelta(minutes=20))
+    found += all_alerts()
+    an_open_breaker(active.generation)
+    an_open_breaker(active.generation, sender="no-reply@acme.example")
+    queue.pause(actor=ANA, reason="Moving the relay")
+    settings.DISK_RESERVE_MB = 10**9
+    found += all_alerts()
+    activate(EmailConfig.model_validate({"general": {"sender_email": "no-reply@acme.example"}}))
+    found += all_alerts()
+    assert len({one.title for one in found}) >= 12
+    assert [one.title for one in found if not (one.cause.endswith((".", ".”")) and one.next_step.endswith("."))] == []
 
 
 def test_a_nearly_full_disk_warns_before_nothing_is_accepted(

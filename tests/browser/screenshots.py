@@ -68,10 +68,12 @@ def test_take(
         f"/configuration/revisions/{second.number}/",
         f"/configuration/revisions/{first.number}/diff/{second.number}/",
         f"/configuration/revisions/{second.number}/activate/",
-        *(f"/messages/{message.pk}/" for message in log[-7:]),
+        *(f"/messages/{message.pk}/" for message in log[-8:]),
     ):
         take(path, _named(path))
     take("/nothing/", "not-found")
+    for query in ("state=failed", "state=diverted", "state=deferred&cause=greylisted", "q=nobody"):
+        take(f"/messages/?{query}", f"messages-{query.partition('=')[2].partition('&')[0]}")
     an_open_breaker(1)
     a_service(1, ago_s=60)
     take("/status/", "status-held")

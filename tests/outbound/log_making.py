@@ -42,6 +42,7 @@ NO_ANSWER = {
     "error_class": "in_doubt",
     "reason": "no_reply",
 }
+DIVERTED = {"code": 250, "reply": "2.0.0 Ok: queued as 4Xk1bC0y2Vz8", "note": "Diverted to box@example.com."}
 ACCEPTED = {
     "code": 250,
     "enhanced": "2.0.0",
@@ -168,6 +169,7 @@ def an_eventful_log(revision: int) -> list[Message]:
             "partial", UNKNOWN_MAILBOX, subject="Minutes of the board meeting", to=("a@b.example", "c@d.example")
         ),
         a_message("cancelled", subject="Draft newsletter", cause="cancelled"),
+        a_message("sent", DIVERTED, subject="Your contract is ready", to=("lin@example.org",), revision=revision),
         a_message("sent", GREYLISTED, ACCEPTED, request=invite, revision=revision),
         a_message(subject="Set a new password", to=("ana.maria.de.los.angeles@a-rather-long-domain.example",)),
     ]

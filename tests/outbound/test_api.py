@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from emailcfg.models import AuditEvent
 from outbound import auth
-from outbound.models import ApiToken, Message, MessageBody, Recipient
+from outbound.models import ApiToken, Attempt, Message, MessageBody, Recipient
 from tests.outbound.making import ANA
 
 Call = Callable[..., Any]
@@ -203,6 +203,31 @@ def test_the_log_is_paged_newest_first(call: Call, active: None) -> None:
     seen = [one["id"] for page in (first, second, third) for one in page["messages"]]
     assert seen == made[::-1]
     assert third["next_cursor"] is None
+
+
+def test_the_log_is_filtered_as_the_page_filters_it(call: Call, active: None) -> None:
+    made = [one["id"] for one in call("post", "/messages", [MAIL] * 6).json()]
+    for number, changes in enumerate(
+        ({"state": "failed", "cause": "too_large"}, {"state": "failed"}, {"kind": "invite"}, {"doubts": 1})
+    ):
+        Message.objects.filter(pk=made[number]).update(**changes)
+    Message.objects.filter(pk=made[4]).update(state="sent")
+    Attempt.objects.create(message_id=made[4], at=timezone.now(), code=250, note="Diverted to box@example.com.")
+    for asked, found in (
+        ({"state": "failed"}, [1, 0]),
+        ({"state": "failed", "cause": "too_large"}, [0]),
+        ({"kind": "invite"}, [2]),
+        ({"in_doubt": "true"}, [3]),
+        ({"diverted": "true"}, [4]),
+        ({"search": made[5]}, [5]),
+        ({"search": "nobody"}, []),
+        ({"kind": "nope\x00"}, []),
+    ):
+        answer = call("get", "/messages", **asked).json()["messages"]
+        assert [made.index(one["id"]) for one in answer] == found, asked
+    assert call("get", f"/messages/{made[4]}").json()["diverted"] == "Diverted to box@example.com."
+    assert call("get", f"/messages/{made[5]}").json()["diverted"] == ""
+    assert call("get", "/messages", state="nonsense").status_code == 400
 
 
 def test_one_message_is_read_with_its_recipients(call: Call, active: None) -> None:

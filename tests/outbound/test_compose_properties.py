@@ -141,7 +141,7 @@ def test_hostile_text_in_any_value_of_any_kind_is_refused_by_name_or_carried_as_
         assert mail.to == [("", "ana@example.com")]
         assert mail.text is not None
         if form is Form.TEXT and hostile.strip():
-            assert hostile.replace("\r\n", "\n").replace("\r", "\n") in mail.text
+            assert " ".join(hostile.split()) in " ".join(mail.text.split())  # long lines are wrapped
 
 
 def composed_or_refused(request: Request) -> Composed | BadRequest:

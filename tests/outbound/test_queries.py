@@ -4,14 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from emailcfg.models import AuditEvent
-from outbound import messages, queries
+from outbound import log_pages, log_queries, messages, queries
+from outbound.log_pages import Filter
 from outbound.models import Attempt, Message, MessageBody, OutcomeCount, Recipient
-from outbound.queries import Filter
 from outbound.submit import Submission, submit
 from tests.outbound.making import ANA, a_request, queued
 
@@ -19,7 +17,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("active")]
 
 
 def _ids(wanted: Filter, **options: Any) -> list[int]:
-    return [message.pk for message in queries.page(wanted, **options).messages]
+    return [message.pk for message in log_pages.page(wanted, **options).messages]
 
 
 def test_filters_go_together() -> None:
@@ -29,6 +27,42 @@ def test_filters_go_together() -> None:
     assert _ids(Filter(state="failed")) == ids[2::-1]
     assert _ids(Filter(kind="invite")) == [ids[3], ids[2]]
     assert _ids(Filter(state="failed", kind="invite")) == [ids[2]]
+
+
+def test_each_state_and_kind_is_merged_in_the_order_of_time() -> None:
+    ids = queued(12)
+    for number, pk in enumerate(ids):
+        Message.objects.filter(pk=pk).update(
+            state=("sent", "failed", "held")[number % 3], kind=("raw", "invite", "confirm", "login_code")[number % 4]
+        )
+    assert _ids(Filter(state="failed")) == ids[1::3][::-1]
+    assert _ids(Filter(kind="invite")) == ids[1::4][::-1]
+    assert _ids(Filter(kind="invite"), before=ids[9], limit=1) == [ids[5]]
+    assert _ids(Filter(state="failed"), after=ids[1], limit=2) == [ids[7], ids[4]]
+
+
+def test_a_cause_is_a_filter_of_its_own() -> None:
+    ids = queued(3)
+    Message.objects.filter(pk__in=ids).update(state="failed", cause="recipient_refused")
+    Message.objects.filter(pk=ids[1]).update(cause="too_large")
+    assert _ids(Filter(state="failed", cause="too_large")) == [ids[1]]
+    assert _ids(Filter(search="user1@", cause="recipient_refused")) == []
+
+
+def test_what_was_diverted_is_found_and_says_where_it_went() -> None:
+    ids = queued(4)
+    Message.objects.filter(pk__in=ids).update(state="sent")
+    Message.objects.filter(pk=ids[2]).update(kind="invite")
+    for pk in (ids[0], ids[2]):
+        Attempt.objects.create(message_id=pk, at=timezone.now(), code=250, note="Diverted to box@example.com.")
+    Attempt.objects.create(message_id=ids[1], at=timezone.now(), reason="greylisted", note="Diverted to no@a.example.")
+    assert _ids(Filter(diverted=True)) == [ids[2], ids[0]]
+    assert _ids(Filter(diverted=True, kind="raw")) == [ids[0]]
+    assert _ids(Filter(diverted=True, search="user2@")) == [ids[2]]
+    assert _ids(Filter(diverted=True), before=ids[2]) == [ids[0]]
+    assert [message.diverted for message in log_pages.page(Filter()).messages] == [
+        "", "Diverted to box@example.com.", "", "Diverted to box@example.com.",
+    ]  # fmt: skip
 
 
 def test_doubted_messages_are_listed_by_name() -> None:
@@ -70,33 +104,12 @@ def test_search_finds_message_ids_with_and_without_brackets_and_ids() -> None:
 
 
 def test_a_search_with_very_many_matches_pages_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "_FEW", 5)
+    monkeypatch.setattr(log_pages, "_FEW", 5)
     ids = queued(30, to=lambda n: f"user{n % 2}@example.com")
-    first = queries.page(Filter(search="user1"), limit=10)
-    second = queries.page(Filter(search="user1"), limit=10, before=first.next_cursor)
+    first = log_pages.page(Filter(search="user1"), limit=10)
+    second = log_pages.page(Filter(search="user1"), limit=10, before=first.next_cursor)
     assert [message.pk for message in (*first.messages, *second.messages)] == ids[1::2][::-1]
     assert second.next_cursor is None
-
-
-def test_the_pages_use_their_indexes() -> None:
-    """No plan walks the messages as a whole (SQLite tells its plan in words)."""
-    if connection.vendor != "sqlite":
-        pytest.skip("the planner of PostgreSQL prefers small tables without an index")
-    queued(3)
-    with CaptureQueriesContext(
-        connection,
-    ) as caught:
-        queries.page(Filter(state="failed"))
-        queries.page(Filter(kind="raw"))
-        queries.page(Filter(doubted=True))
-        queries.page(Filter(search="bob@example.com"))
-        queries.queue_numbers()
-    with connection.cursor() as cursor:
-        for query in caught.captured_queries:
-            if query["sql"].startswith("SELECT"):
-                cursor.execute("EXPLAIN QUERY PLAN " + query["sql"])
-                for row in cursor.fetchall():
-                    assert "SCAN outbound_message" not in row[3] or "USING" in row[3], query["sql"]
 
 
 def test_the_queue_in_numbers() -> None:
@@ -138,10 +151,31 @@ def test_failures_are_grouped_by_cause_with_an_example() -> None:
     ids = queued(5)
     Message.objects.filter(pk__in=ids[:3]).update(state="failed", cause="login_refused", due_at=None)
     Message.objects.filter(pk=ids[3]).update(state="failed", cause="unknown_recipient", due_at=None)
-    Attempt.objects.create(message_id=ids[2], at=timezone.now(), reply="535 5.7.8 No")
-    first, second = queries.groups_by_cause()
-    assert (first.state, first.cause, first.number, first.example) == ("failed", "login_refused", 3, "535 5.7.8 No")
+    Attempt.objects.create(message_id=ids[2], at=timezone.now(), reply="535 5.7.8 No", error_class="configuration")
+    first, second = log_queries.troubles()
+    assert (first.state, first.cause, first.number, first.told.words) == ("failed", "login_refused", 3, "535 5.7.8 No")
+    assert (first.oldest_id, first.newest_id, first.more) == (ids[0], ids[2], False)
     assert (second.cause, second.number) == ("unknown_recipient", 1)
+
+
+def test_a_group_that_was_not_counted_to_its_end_is_tried_again_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_queries, "_GROUPED", 3)
+    monkeypatch.setattr(messages, "_AT_ONCE", 2)
+    ids = queued(7)
+    Message.objects.filter(pk__in=ids).update(state="failed", cause="login_refused", due_at=None)
+    [group] = log_queries.troubles()
+    assert (group.shown_number, group.more) == ("3+", True)
+    bounds = {"oldest_id": group.oldest_id, "newest_id": group.newest_id}
+    assert messages.retry_group(state="failed", cause="login_refused", actor=ANA, **bounds) == 7
+
+
+def test_one_request_tries_only_so_many_again_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "_AT_ONCE", 2)
+    monkeypatch.setattr(messages, "AT_MOST", 4)
+    ids = queued(7)
+    Message.objects.filter(pk__in=ids).update(state="failed", cause="login_refused", due_at=None)
+    done = [messages.retry_group(state="failed", cause="login_refused", newest_id=ids[-1], actor=ANA) for _ in range(3)]
+    assert done == [4, 3, 0]
 
 
 def test_a_group_is_tried_again_as_far_as_it_was_seen() -> None:

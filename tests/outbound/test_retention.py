@@ -1,8 +1,12 @@
 """How long contents and records are kept."""
 
+import json
 from datetime import timedelta
+from io import StringIO
+from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from outbound import retention
@@ -49,6 +53,35 @@ def test_the_daily_run_happens_once_a_day() -> None:
     assert not retention.daily(now + timedelta(hours=23))
     assert retention.daily(now + timedelta(hours=25))
     assert QueueState.objects.get().pruned_at == now + timedelta(hours=25)
+
+
+def test_the_daily_run_does_a_little_at_a_time_and_is_over_once_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention, "_SLICE", 1)
+    monkeypatch.setattr(retention, "_AT_A_TIME", 2)
+    for pk in queued(5):
+        _aged(pk, 20)
+    now, left = timezone.now(), []
+    while retention.daily(now):
+        left.append(MessageBody.objects.count())
+        assert (QueueState.objects.get().pruned_at is None) is (len(left) < 3)
+    assert left == [3, 1, 0]
+
+
+def test_the_retention_can_be_set(settings: Any) -> None:
+    settings.RETAIN_BODIES_DAYS, settings.RETAIN_RECORDS_DAYS = 2, 4
+    for pk, days in zip(queued(3), (1, 3, 5), strict=True):
+        _aged(pk, days)
+    assert retention.prune(timezone.now()) == (2, 1)
+
+
+def test_the_command_says_what_it_deleted() -> None:
+    for pk, days in zip(queued(2), (15, 91), strict=True):
+        _aged(pk, days)
+    out = StringIO()
+    call_command("prune", "--json", stdout=out)
+    assert json.loads(out.getvalue()) == {"bodies": 2, "records": 1}
 
 
 def test_an_id_tells_when_the_message_was_accepted() -> None:

@@ -1,5 +1,6 @@
 """Messages: the list, one message, and what can be done with them, through HTTP."""
 
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from emailcfg.models import AuditEvent
-from outbound import log_queries, queries
 from outbound.models import Message, MessageBody, Recipient, State
 from outbound.requests import Recipient as To
 from outbound.requests import Request
@@ -29,6 +29,15 @@ def body(client: Client, path: str, status: int = 200, **headers: str) -> str:
     response = client.get(path, headers=headers)
     assert response.status_code == status, response.content[:500]
     return response.content.decode()
+
+
+def rows(page: str) -> list[str]:
+    """The rows of the list."""
+    return page.split("<tbody>")[1].split("</tbody>")[0].split("<tr>")[1:]
+
+
+def words(html: str) -> str:
+    return re.sub(r"<[^>]*>", " ", html)
 
 
 def test_an_empty_log_says_how_to_send_the_first_mail(admin_client: Client) -> None:
@@ -129,59 +138,6 @@ def test_the_list_costs_a_fixed_number_of_queries(admin_client: Client, django_a
         admin_client.get("/messages/")
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'")
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        queries.Filter(),
-        queries.Filter(state="failed"),
-        queries.Filter(kind="raw"),
-        queries.Filter(kind="raw", state="failed"),
-        queries.Filter(search="user1@"),
-        queries.Filter(search="hello"),
-        queries.Filter(search="<a@b>"),
-    ],
-)
-def test_no_query_of_the_list_walks_the_table(wanted: queries.Filter) -> None:
-    queued(3)
-    with CaptureQueriesContext(connection) as seen:
-        queries.page(wanted, before=2**62)
-        queries.page(wanted, after=5)
-    for query in seen.captured_queries:
-        with connection.cursor() as cursor:
-            cursor.execute("EXPLAIN QUERY PLAN " + query["sql"])
-            steps = [row[3] for row in cursor.fetchall()]
-        # Walking an index in the order of the page, up to its limit, is no walk through the table; nor is reading the
-        # table in its own order when no row is left out.
-        walks = [step for step in steps if step.startswith("SCAN") and "USING INDEX" not in step]
-        assert not walks or " WHERE " not in query["sql"], (query, steps)
-        few = " IN (" in query["sql"] or '"message_id" = ' in query["sql"]  # found by index first, then sorted
-        assert few or not [step for step in steps if "TEMP B-TREE" in step], (query["sql"], steps)
-
-
-@pytest.mark.skipif("connection.vendor != 'sqlite'")
-def test_a_rare_state_of_a_frequent_kind_is_found_by_the_state() -> None:
-    wanted = queries.Filter(kind="raw", state="failed")
-    with CaptureQueriesContext(connection) as seen:
-        queries.page(wanted)
-    with connection.cursor() as cursor:
-        cursor.execute("EXPLAIN QUERY PLAN " + seen.captured_queries[0]["sql"])
-        steps = [row[3] for row in cursor.fetchall()]
-    assert steps == ["SEARCH outbound_message USING INDEX message_by_state (state=?)"]
-
-
-@pytest.mark.skipif("connection.vendor != 'sqlite'")
-def test_the_groups_read_each_state_by_its_index() -> None:
-    a_message("deferred", GREYLISTED)
-    with CaptureQueriesContext(connection) as seen:
-        log_queries.troubles()
-    for query in seen.captured_queries:
-        with connection.cursor() as cursor:
-            cursor.execute("EXPLAIN QUERY PLAN " + query["sql"])
-            steps = [row[3] for row in cursor.fetchall()]
-        assert not [step for step in steps if step.startswith("SCAN outbound")], (query["sql"], steps)
-
-
 def test_troubles_are_grouped_by_cause_with_the_servers_words(admin_client: Client) -> None:
     for _ in range(3):
         a_message("deferred", GREYLISTED)
@@ -245,6 +201,54 @@ def test_what_was_suppressed_is_not_called_accepted(admin_client: Client) -> Non
     page = body(admin_client, f"/messages/{message.pk}/")
     assert "Not sent" in page
     assert "<strong>Accepted" not in page
+
+
+def test_the_list_says_what_was_diverted_and_has_a_filter_for_it(
+    admin_client: Client, django_assert_num_queries: Any
+) -> None:
+    astray = {**ACCEPTED, "note": "Diverted to box@example.com."}
+    a_message("sent", ACCEPTED, subject="Arrived")
+    admin_client.get("/messages/")
+    with CaptureQueriesContext(connection) as seen:
+        admin_client.get("/messages/")
+    for number in range(9):
+        a_message("sent", astray, subject=f"Astray {number}")
+    with django_assert_num_queries(len(seen.captured_queries)):
+        page = body(admin_client, "/messages/")
+    assert [words(row).split()[0] for row in rows(page)] == ["Diverted"] * 9 + ["Sent"]
+    only = body(admin_client, "/messages/?state=diverted")
+    assert "Astray 0" in only
+    assert "Arrived" not in only
+    assert 'value="diverted" checked' in only
+
+
+def test_what_may_have_left_twice_has_a_filter_whatever_became_of_it(admin_client: Client) -> None:
+    a_message("sent", NO_ANSWER, ACCEPTED, subject="Perhaps two", doubts=1)
+    a_message("sent", ACCEPTED, subject="Only one")
+    page = body(admin_client, "/messages/?state=doubted")
+    assert "Perhaps two" in page
+    assert "Only one" not in page
+
+
+def test_a_group_is_shown_by_its_cause_and_all_causes_are_one_link_away(admin_client: Client) -> None:
+    for _ in range(2):
+        a_message("failed", UNKNOWN_MAILBOX, subject="No such box")
+    a_message("failed", {**UNKNOWN_MAILBOX, "reason": "too_large"}, subject="Too large")
+    address = re.search(r'href="(/messages/\?state=failed[^"]*recipient_refused)"', body(admin_client, "/messages/"))
+    assert address is not None
+    page = body(admin_client, address[1].replace("&amp;", "&"))
+    assert len(rows(page)) == 2
+    assert "Only for one cause" in page
+    assert 'href="/messages/?state=failed">Show all causes' in page
+
+
+def test_who_was_reached_before_mail_was_diverted_is_not_said_to_have_received_nothing(admin_client: Client) -> None:
+    both = ("bob@example.com", "eve@example.com")
+    astray = {**ACCEPTED, "note": "Diverted to box@example.com."}
+    page = body(admin_client, f"/messages/{a_message('sent', GREYLISTED, astray, to=both).pk}/")
+    assert "only who had got it before received it" in page
+    page = body(admin_client, f"/messages/{a_message('sent', GREYLISTED, astray).pk}/")
+    assert "received nothing" in page
 
 
 def test_what_was_diverted_is_not_said_to_have_reached_its_recipient(admin_client: Client) -> None:
