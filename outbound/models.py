@@ -166,14 +166,13 @@ class Attempt(models.Model):
 class IdempotencyKey(models.Model):
     """What a request with this key made, so that its repetition makes nothing new."""
 
-    id = NextId(primary_key=True)
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, primary_key=True, related_name="+")
     token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=128)
     body_hash = models.CharField(max_length=64)
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("token", "key"), name="idempotency_key_per_token"),)
+        constraints = (models.UniqueConstraint(fields=("token", "key"), name="idempotency_key_of_token"),)
 
     def __str__(self) -> str:
         return f"key of message {self.message_id}"
