@@ -8,8 +8,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from adminapp.templatetags.time_shown import words
-from emailcfg import confirmation, obstacles, restored, tested
+from emailcfg import confirmation, obstacles, pins, restored, revisions, tested
 from emailcfg.models import ActiveConfig, ServiceInstance, TestSend
+from emailcfg.schema import EmailConfig
+from emailcfg.schema_migrations import NewerSchema
 from outbound import explained, instances, queries
 from outbound.models import Attempt, Breaker, Message, Priority, QueueState
 
@@ -36,6 +38,7 @@ class Facts:
     excepted; `waiting` is None when nothing stands in the way, so that a healthy queue is never counted."""
 
     active: ActiveConfig
+    running: EmailConfig | None  # what the active revision is here, pinned fields included; None when it can't be read
     now: datetime
     problems: tuple[str, ...]
     queue: QueueState
@@ -54,18 +57,18 @@ class Facts:
     @property
     def selected(self) -> str:
         """The delivery service that the active revision selects, or ""."""
+        if self.running is not None:
+            return self.running.provider or ""
         payload = self.active.revision.payload if self.active.revision is not None else {}
         return str(payload.get("delivery", {}).get("selected") or "")
 
     @property
     def suppresses(self) -> bool:
-        payload = self.active.revision.payload if self.active.revision is not None else {}
-        return bool(payload.get("general", {}).get("suppress_all"))
+        return self.running is not None and self.running.general.suppress_all
 
     @property
     def diverts_to(self) -> str:
-        payload = self.active.revision.payload if self.active.revision is not None else {}
-        return str(payload.get("general", {}).get("divert_to") or "")
+        return self.running.general.divert_to if self.running is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ def gather(active: ActiveConfig) -> Facts:
     first_due = late.order_by("priority", "due_at").values_list("due_at", flat=True)[:1]
     facts = Facts(
         active,
+        _running(active),
         now,
         problems,
         queue,
@@ -107,6 +111,13 @@ def gather(active: ActiveConfig) -> Facts:
         count = queries.Count(min(waiting, _COUNTED), waiting > _COUNTED)
         return replace(facts, waiting=count)
     return facts
+
+
+def _running(active: ActiveConfig) -> EmailConfig | None:
+    try:
+        return revisions.for_use(active.revision) if active.revision is not None else None
+    except (revisions.RevisionUnreadable, NewerSchema, pins.PinRefused):
+        return None
 
 
 _STOPPED = ServiceInstance.State.STOPPED
@@ -130,7 +141,9 @@ def _proof(active: ActiveConfig) -> tuple[TestSend | None, Proof | None]:
         None,
     )
     tests = list(
-        TestSend.objects.filter(content_hash=active.revision.content_hash, finished_at__isnull=False)
+        TestSend.objects.filter(
+            content_hash=active.revision.content_hash, pins=pins.digest(), finished_at__isnull=False
+        )
         .filter(tested.REAL | Q(source=TestSend.Source.HEALTH))
         .defer("steps")[:_TESTS]
     )

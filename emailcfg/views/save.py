@@ -14,13 +14,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from emailcfg import activation, diff, drafts, obstacles, revisions, secrets
+from emailcfg import activation, diff, drafts, revisions, secrets
 from emailcfg.activation_errors import ActivationError
 from emailcfg.drafts import DraftConflict
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, name_of
 from emailcfg.models import ActiveConfig, ConfigRevision
-from emailcfg.preflight import Consequence, Level, of_config
+from emailcfg.preflight import Consequence, Level, of_config, stops_all_mail
 from emailcfg.requests import actor_of, session_key, user_of
 from emailcfg.schema import EmailConfig
 from emailcfg.schema_migrations import NewerSchema
@@ -65,7 +65,7 @@ def _dialog_context(view: PaneView, given: Mapping[str, str], error: str = "") -
         ],
         "changes": diff.compare(view.editing.base_config, config) if config is not None else [],
         "consequences": _consequences(config, active) if config is not None else [],
-        "stops": config is not None and obstacles.stops_all_mail(config),
+        "stops": config is not None and stops_all_mail(config),
         "meanwhile": _meanwhile(view, active),
         "newest": ConfigRevision.objects.values_list("number", flat=True).first() or 0,
         "generation": active.generation,
