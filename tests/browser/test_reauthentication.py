@@ -1,4 +1,4 @@
-"""An administrator who logged in a while ago changes, saves and activates: asked for the password once, losing nothing."""
+"""An administrator who logged in a while ago saves and activates: asked for the password once, losing nothing."""
 
 import time
 
