@@ -3,15 +3,18 @@
 import base64
 import html
 import json
+import logging
 import quopri
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+import pytest
 from django.db import connection
 from django.test import Client
 
+from adminapp.log import OneLineFormatter, RedactingFilter
 from tests.adminapp import addresses
 
 
@@ -106,3 +109,22 @@ def answers(client: Client, examples: list[dict[str, str]]) -> Iterator[tuple[st
             answer = client.get(path)
             content = answer.getvalue().decode("utf-8", "replace")
             yield path, f"{answer.headers}\n{content}", answer.status_code
+
+
+@pytest.fixture
+def log_file(tmp_path: Path) -> Iterator[Path]:
+    """All that is logged while a test runs, debugging included, as the program's own handler writes it."""
+    (tmp_path / "logs").mkdir()
+    path = tmp_path / "logs" / "adminapp.log"
+    handler = logging.FileHandler(path)
+    handler.setFormatter(OneLineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(RedactingFilter())
+    before = {logger: logger.level for logger in (logging.getLogger(name) for name in ("", "django", "django.request"))}
+    for logger in before:
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+    yield path
+    for logger, level in before.items():
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    handler.close()

@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -25,13 +24,15 @@ from emailcfg.schema import EmailConfig
 from outbound import auth, healthcheck, remedies, testrun, transcript
 from outbound.models import Attempt, Breaker, Message
 from tests.adminapp import canary
-from tests.adminapp.canary import Canary
+from tests.adminapp.canary import Canary, log_file
 from tests.outbound.engine.running import running, until
 from tests.outbound.making import ANA, a_config, activate, queued
 from tests.servers.scripted import FRIENDLY, ScriptedSmtp, ehlo
 from tests.servers.sendgrid import Answer, SendGridServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+__all__ = ["log_file"]
 
 PASSWORD = Canary('Zx9=q/+canary "horse" <battery>', "ana")
 KEY = Canary("SG.ZxCanary9horse_battery22.ZxStaple-canary9horse_battery43canaryZx99")
@@ -103,28 +104,7 @@ def _settings(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     settings.NETWORK_POLICY = NetworkPolicy(ports=None)
     settings.ATTEMPT_DEADLINE_S = 5.0
     settings.DATA_DIR = tmp_path  # the journal and the log
-    (tmp_path / "logs").mkdir()
     monkeypatch.setattr(testrun, "start", lambda prepared, **options: testrun.run(prepared))
-
-
-@pytest.fixture
-def log_file(tmp_path: Path) -> Iterator[Path]:
-    """What the program's own handler writes, from whatever logger."""
-    from adminapp.log import OneLineFormatter
-
-    path = tmp_path / "logs" / "adminapp.log"
-    handler = logging.FileHandler(path)
-    handler.setFormatter(OneLineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.setLevel(logging.DEBUG)
-    before = {logger: logger.level for logger in (logging.getLogger(name) for name in ("", "django", "django.request"))}
-    for logger in before:
-        logger.addHandler(handler)
-        logger.setLevel(logging.DEBUG)
-    yield path
-    for logger, level in before.items():
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-    handler.close()
 
 
 def smtp_happens(client: Client, server: ScriptedSmtp) -> Happened:
