@@ -178,6 +178,11 @@ class TestSend(models.Model):
         return f"test {self.pk} ({self.state})"
 
     @property
+    def summary(self) -> str:
+        """The sentence in which it ended, or stands now."""
+        return str(self.steps.get("summary", "")) if isinstance(self.steps, dict) else ""
+
+    @property
     def took(self) -> str:
         """How long the mail took from the server's acceptance to its reader, in words."""
         if self.received_at is None or self.finished_at is None:

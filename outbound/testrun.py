@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from emailcfg import activation
@@ -165,10 +166,15 @@ class _Run:
 
 def settle_silent(test: TestSend) -> TestSend:
     """Marks a test whose runner fell silent as interrupted; returns it as it now is."""
-    limit = timezone.now() - timedelta(seconds=2 * DEADLINE_S + _SILENT_S)
-    if test.state == TestSend.State.RUNNING and test.beat_at < limit:
-        TestSend.objects.filter(pk=test.pk, state=TestSend.State.RUNNING).update(
-            state=TestSend.State.INTERRUPTED, finished_at=timezone.now()
-        )
+    if test.state == TestSend.State.RUNNING and settle_all_silent(TestSend.objects.filter(pk=test.pk)):
         test.refresh_from_db()
     return test
+
+
+def settle_all_silent(tests: QuerySet[TestSend] | None = None) -> int:
+    """The same for all tests, so that lists tell it too; returns how many there were."""
+    now = timezone.now()
+    silent = (TestSend.objects.all() if tests is None else tests).filter(
+        state=TestSend.State.RUNNING, beat_at__lt=now - timedelta(seconds=2 * DEADLINE_S + _SILENT_S)
+    )
+    return silent.update(state=TestSend.State.INTERRUPTED, finished_at=now)
