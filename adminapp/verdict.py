@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
@@ -20,6 +21,8 @@ Level = Literal["ok", "warning", "error", "unknown"]
 _LOOKED_AT = 100  # the newest attempts, among which the last acceptance is looked for
 _COUNTED = 1_000
 _TESTS = 20  # the newest, among which the last that worked is looked for
+# What the environment pins is read at the start: a mail that was accepted before may have gone another way.
+_STARTED_AT = timezone.now()
 _SLOW = timedelta(minutes=15)
 
 
@@ -131,12 +134,13 @@ def _proof(active: ActiveConfig) -> tuple[TestSend | None, Proof | None]:
     """The last test or health check if it failed after everything that worked, and the last thing that worked."""
     if active.revision is None:
         return None, None
+    since = _STARTED_AT if settings.EMAILCFG_PINS else None
     newest = Attempt.objects.order_by("-pk").values_list("error_class", "code", "revision", "at", "server")[:_LOOKED_AT]
     sent = next(
         (
             Proof(at, "last accepted", server)
             for error_class, code, revision, at, server in newest
-            if not error_class and 200 <= code < 300 and revision == active.revision_id
+            if not error_class and 200 <= code < 300 and revision == active.revision_id and (not since or at >= since)
         ),
         None,
     )

@@ -366,3 +366,14 @@ def test_a_broken_secret_of_the_service_that_is_off_alarms_nobody(admin_client: 
     Secret.objects.update(ciphertext="not a token")
     assert now_says().short == "Active, not proven yet"
     assert json.loads(admin_client.get("/readyz").content)["checks"]["active_revision"]["ok"]
+
+
+def test_mail_that_was_accepted_before_the_environment_was_read_is_no_proof_when_it_fixes_fields(
+    active: ActiveConfig, settings: Settings
+) -> None:
+    a_message("sent", ACCEPTED, revision=active.revision_id, at=timezone.now() - timedelta(days=1))
+    assert now_says().level == "ok"
+    settings.EMAILCFG_PINS = {"EMAILCFG__SMTP__TIMEOUT_S": "7"}
+    assert now_says().level == "unknown"
+    a_message("sent", ACCEPTED, revision=active.revision_id)
+    assert now_says().level == "ok"
