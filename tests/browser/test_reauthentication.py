@@ -38,6 +38,7 @@ def test_save_and_activate_after_twenty_minutes(admin_page: Page) -> None:
     page.get_by_label("Keep it only if it is confirmed within").check()
     name = str(ConfigRevision.objects.get(description="Another name"))
     page.get_by_role("button", name=f"Activate {name}").click()
+    expect(page.get_by_label("Password", exact=True)).to_be_focused()
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Confirm", exact=True).click()
     expect(page.get_by_role("heading", name=f"{name} is active", exact=True)).to_be_visible()
