@@ -23,6 +23,7 @@ class ReauthenticateForm(account.ReauthenticateForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _plain(self, password="Password")  # noqa: S106 - a label
+        self.fields["password"].widget.attrs["autofocus"] = True  # the one thing this page asks for
 
 
 class ChangePasswordForm(account.ChangePasswordForm):  # type: ignore[misc]

@@ -20,6 +20,7 @@ from adminapp.setup import is_claimed
 from emailcfg import activation, revisions, secrets
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import ServiceInstance
+from emailcfg.pins import PinRefused
 from emailcfg.revisions import RevisionError
 from emailcfg.schema_migrations import NewerSchema
 from outbound.instances import LOST_AFTER
@@ -62,8 +63,8 @@ def active_revision() -> Check:
     if revision is None:
         return Check(True, "No revision is active yet: no mail is accepted.")
     try:
-        unreadable = secrets.check(revisions.read(revision).config, secrets.key_ring())
-    except (RevisionError, NewerSchema, SecretUnavailable):
+        unreadable = secrets.check(revisions.for_use(revision).as_used(), secrets.key_ring())
+    except (RevisionError, NewerSchema, PinRefused, SecretUnavailable):
         return Check(False, f"r{revision.number} is active and can't be read: mail waits. Status says why.")
     if unreadable:
         return Check(False, f"r{revision.number} is active, but these secrets can't be read: {', '.join(unreadable)}.")

@@ -12,6 +12,8 @@ _SECRETS = (
     re.compile(r"(?i)(?<=auth plain )\S+"),
     re.compile(r"(?i)(?<=password=)[^\s&,)]+"),
     re.compile(r"(?i)(?<=token=)[^\s&,)]+"),
+    re.compile(r"(?<=/received/)[^/\s]+"),  # the links of test mails and of confirmations hold a token
+    re.compile(r"(?<=/configuration/confirm/)[^/\s]+"),
     re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]+(?=@)"),
 )
 

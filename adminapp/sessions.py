@@ -7,7 +7,8 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponseBase
 
-STARTED = "_started"
+from emailcfg.reauthentication import STARTED
+
 SEEN = "_seen"
 # The session row is written at most this often, so that reading pages does not mean writing to the database.
 WRITE_EVERY_S = 60

@@ -109,7 +109,6 @@ def _badge(facts: Facts) -> Badge:
 
 def _banners(facts: Facts) -> tuple[Banner, ...]:
     active = facts.active
-    general = active.revision.payload.get("general", {}) if active.revision else {}
     banners = []
     if paused := confirmation.sending_paused(active):
         banners.append(Banner("error", paused, reverse("history"), "Open the history"))
@@ -126,9 +125,9 @@ def _banners(facts: Facts) -> tuple[Banner, ...]:
     if facts.queue.paused:
         by = f" by {facts.queue.paused_by}" if facts.queue.paused_by else ""
         banners.append(Banner("warning", f"No mail leaves: sending was paused{by}.", reverse("status"), "Resume"))
-    if general.get("suppress_all"):
+    if facts.suppresses:
         banners.append(Banner("warning", "No mail leaves: all mail is suppressed.", EMAIL_PAGE, "Change"))
-    if general.get("divert_to"):
-        text = f"All mail is diverted to {general['divert_to']}."
+    if facts.diverts_to:
+        text = f"All mail is diverted to {facts.diverts_to}."
         banners.append(Banner("warning", text, EMAIL_PAGE, "Change"))
     return tuple(banners)

@@ -138,13 +138,13 @@ def probe(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def check(request: HttpRequest) -> HttpResponse:
-    """Checks the login of the active configuration now, as the service does once a day."""
+    """Checks the login of the active configuration now, as the service does once a day, and shows each step."""
     try:
-        healthcheck.start(actor_of(request))
-        notes.success(request, "The check runs; its outcome shows here in a few seconds.")
+        test = healthcheck.start(actor_of(request))
     except (healthcheck.NothingToCheck, TooManyTests) as problem:
         notes.error(request, str(problem))
-    return redirect("status")
+        return redirect("status")
+    return redirect("test-progress", pk=test.pk)
 
 
 @require_POST

@@ -4,12 +4,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 from adminapp.templatetags.time_shown import words
-from emailcfg import confirmation, obstacles, restored, tested
+from emailcfg import confirmation, obstacles, pins, restored, revisions, tested
 from emailcfg.models import ActiveConfig, ServiceInstance, TestSend
+from emailcfg.schema import EmailConfig
+from emailcfg.schema_migrations import NewerSchema
 from outbound import explained, instances, queries
 from outbound.models import Attempt, Breaker, Message, Priority, QueueState
 
@@ -18,6 +21,8 @@ Level = Literal["ok", "warning", "error", "unknown"]
 _LOOKED_AT = 100  # the newest attempts, among which the last acceptance is looked for
 _COUNTED = 1_000
 _TESTS = 20  # the newest, among which the last that worked is looked for
+# What the environment pins is read at the start: a mail that was accepted before may have gone another way.
+_STARTED_AT = timezone.now()
 _SLOW = timedelta(minutes=15)
 
 
@@ -36,6 +41,7 @@ class Facts:
     excepted; `waiting` is None when nothing stands in the way, so that a healthy queue is never counted."""
 
     active: ActiveConfig
+    running: EmailConfig | None  # what the active revision is here, pinned fields included; None when it can't be read
     now: datetime
     problems: tuple[str, ...]
     queue: QueueState
@@ -54,18 +60,18 @@ class Facts:
     @property
     def selected(self) -> str:
         """The delivery service that the active revision selects, or ""."""
+        if self.running is not None:
+            return self.running.provider or ""
         payload = self.active.revision.payload if self.active.revision is not None else {}
         return str(payload.get("delivery", {}).get("selected") or "")
 
     @property
     def suppresses(self) -> bool:
-        payload = self.active.revision.payload if self.active.revision is not None else {}
-        return bool(payload.get("general", {}).get("suppress_all"))
+        return self.running is not None and self.running.general.suppress_all
 
     @property
     def diverts_to(self) -> str:
-        payload = self.active.revision.payload if self.active.revision is not None else {}
-        return str(payload.get("general", {}).get("divert_to") or "")
+        return self.running.general.divert_to if self.running is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ def gather(active: ActiveConfig) -> Facts:
     first_due = late.order_by("priority", "due_at").values_list("due_at", flat=True)[:1]
     facts = Facts(
         active,
+        _running(active),
         now,
         problems,
         queue,
@@ -109,6 +116,13 @@ def gather(active: ActiveConfig) -> Facts:
     return facts
 
 
+def _running(active: ActiveConfig) -> EmailConfig | None:
+    try:
+        return revisions.for_use(active.revision) if active.revision is not None else None
+    except (revisions.RevisionUnreadable, NewerSchema, pins.PinRefused):
+        return None
+
+
 _STOPPED = ServiceInstance.State.STOPPED
 
 
@@ -120,17 +134,20 @@ def _proof(active: ActiveConfig) -> tuple[TestSend | None, Proof | None]:
     """The last test or health check if it failed after everything that worked, and the last thing that worked."""
     if active.revision is None:
         return None, None
+    since = _STARTED_AT if settings.EMAILCFG_PINS else None
     newest = Attempt.objects.order_by("-pk").values_list("error_class", "code", "revision", "at", "server")[:_LOOKED_AT]
     sent = next(
         (
             Proof(at, "last accepted", server)
             for error_class, code, revision, at, server in newest
-            if not error_class and 200 <= code < 300 and revision == active.revision_id
+            if not error_class and 200 <= code < 300 and revision == active.revision_id and (not since or at >= since)
         ),
         None,
     )
     tests = list(
-        TestSend.objects.filter(content_hash=active.revision.content_hash, finished_at__isnull=False)
+        TestSend.objects.filter(
+            content_hash=active.revision.content_hash, pins=pins.digest(), finished_at__isnull=False
+        )
         .filter(tested.REAL | Q(source=TestSend.Source.HEALTH))
         .defer("steps")[:_TESTS]
     )

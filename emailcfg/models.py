@@ -148,6 +148,7 @@ class TestSend(models.Model):
         INTERRUPTED = "interrupted", "interrupted"
 
     content_hash = models.CharField(max_length=64, db_index=True)
+    pins = models.CharField(max_length=64, blank=True)  # names what the environment fixed meanwhile (pins.digest)
     source = models.CharField(max_length=8, choices=Source)
     revision = models.ForeignKey(ConfigRevision, on_delete=models.SET_NULL, null=True, related_name="tests")
     provider = models.CharField(max_length=10)
@@ -175,6 +176,11 @@ class TestSend(models.Model):
 
     def __str__(self) -> str:
         return f"test {self.pk} ({self.state})"
+
+    @property
+    def summary(self) -> str:
+        """The sentence in which it ended, or stands now."""
+        return str(self.steps.get("summary", "")) if isinstance(self.steps, dict) else ""
 
     @property
     def took(self) -> str:

@@ -12,9 +12,9 @@ _SECRETS = {"smtp.password": "SMTP password", "sendgrid.api_key": "SendGrid API 
 
 def obstacles(revision: ConfigRevision) -> list[tuple[str, str]]:
     """Why a revision can't run, as (stable code, sentence): unreadable, of a newer schema, at odds with a pinned
-    field, or with secrets that don't open."""
+    field, or with secrets of the selected service that don't open."""
     try:
-        config = revisions.for_use(revision)
+        config = revisions.for_use(revision).as_used()
         found = secrets.check(config, secrets.key_ring())
         return [("secret_unavailable", f"{_SECRETS[path]}: {sentence}") for path, sentence in found.items()]
     except SecretUnavailable as error:

@@ -4,12 +4,14 @@ A pinned field has this value whatever the active revision says. It is applied w
 is saved stays as it was saved. Each also as NAME_FILE, the path of a file with the value.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.crypto import salted_hmac
 from pydantic import ValidationError
 
 from emailcfg.schema import SECRET_PATHS, EmailConfig, field_errors, walk
@@ -83,6 +85,25 @@ def sources() -> dict[str, str]:
         return {path: pin.source for path, pin in current().items()}
     except PinRefused:
         return {}
+
+
+def digest() -> str:
+    """Names exactly these pins, keyed so that it tells nothing of their values; "" without any. What was proven under
+    other pins is not proven under these."""
+    if not settings.EMAILCFG_PINS:
+        return ""
+    try:
+        found = sorted((path, pin.text) for path, pin in current().items())
+    except PinRefused:
+        return "refused"  # with these nothing can be tested
+    return salted_hmac("emailcfg.pins", json.dumps(found), algorithm="sha256").hexdigest()
+
+
+def replaced(config: EmailConfig) -> list[Pin]:
+    """The pins that give a field another value here than this configuration says. Raises PinRefused."""
+    found = current()
+    running = {path: value for path, _, value in walk(applied(config, found))}
+    return [found[path] for path, _, value in walk(config) if path in found and running[path] != value]
 
 
 def applied(config: EmailConfig, pins: Mapping[str, Pin] | None = None) -> EmailConfig:

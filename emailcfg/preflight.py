@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from django.utils import timezone
 
-from emailcfg import activation, obstacles, ports, revisions, tested
+from emailcfg import activation, obstacles, pins, ports, revisions, tested
 from emailcfg.convergence import LOST_AFTER
 from emailcfg.diagnosis.dns import check_sender_domain
 from emailcfg.diagnosis.findings import State
@@ -109,8 +109,21 @@ def _changes(loaded: Loaded | None, running: Loaded | None, active: ActiveConfig
     return tuple(compare(running.config if running else EmailConfig(), loaded.config))
 
 
+def _here(config: EmailConfig) -> EmailConfig:
+    """The configuration as it would run here; a pin that does not go with it is told by `obstacles`."""
+    try:
+        return pins.applied(config)
+    except pins.PinRefused:
+        return config
+
+
+def stops_all_mail(config: EmailConfig) -> bool:
+    """Whether mail would stop under this configuration here, so that whoever activates it must say that it is meant."""
+    return obstacles.stops_all_mail(_here(config))
+
+
 def _of_content(config: EmailConfig, running: EmailConfig | None) -> list[Consequence]:
-    found = []
+    config, found = _here(config), []
     if obstacles.stops_all_mail(config):
         sentence = "No delivery service is on: this stops all mail. Messages are accepted and wait."
         found.append(Consequence(Level.WARNING, "stops_all_mail", sentence))

@@ -218,6 +218,15 @@ class EmailConfig(_Section):
             return None
         return selected if self[selected].enabled else None
 
+    def as_used(self) -> Self:
+        """The same without the service that is not selected: what that one lacks stops no mail."""
+        unused: dict[str, Any] = {}
+        if self.provider == "smtp":
+            unused["sendgrid"] = SendGrid()
+        elif self.provider == "sendgrid":
+            unused["smtp"] = Smtp()
+        return self.model_copy(update=unused)
+
     def __getitem__(self, section: ProviderName) -> Smtp | SendGrid:
         return self.smtp if section == "smtp" else self.sendgrid
 

@@ -1,4 +1,5 @@
-"""What tests proved of exact content: the "tested" badge belongs to a content hash, and goes with any change.
+"""What tests proved of exact content: the "tested" badge belongs to a content hash, and goes with any change, of what
+the environment pins too.
 
 Only a real test counts, one that handed a mail over. A dry run and a health check prove less (a login, an address),
 so they neither give the badge nor take it; they stand in the list of tests. An interrupted test proved nothing.
@@ -11,6 +12,7 @@ from datetime import datetime
 
 from django.db.models import Max, Q
 
+from emailcfg import pins
 from emailcfg.models import TestSend
 
 PROVEN = (TestSend.State.ACCEPTED, TestSend.State.RECEIVED)
@@ -43,7 +45,7 @@ class Tested:
 
 def latest(hashes: Iterable[str]) -> dict[str, Tested]:
     """The newest real test of each content that has one, by hash: one query for all of them."""
-    newest = TestSend.objects.filter(REAL, content_hash__in=set(hashes)).order_by()
+    newest = TestSend.objects.filter(REAL, content_hash__in=set(hashes), pins=pins.digest()).order_by()
     last = newest.values("content_hash").annotate(last=Max("pk")).values("last")
     tests = TestSend.objects.filter(pk__in=last).defer("steps", "explanation")
     return {test.content_hash: Tested(test, test.received_at or test.finished_at or test.started_at) for test in tests}

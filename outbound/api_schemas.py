@@ -62,7 +62,7 @@ AddressIn = Annotated[RecipientIn, BeforeValidator(_address_alone, json_schema_i
 
 
 class MessageIn(_Strict):
-    """One mail: a kind with its context, or `raw` with subject and text, html or both."""
+    """One mail: a kind with its context, or `raw` with subject and text, html or both, which may be empty."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -81,7 +81,7 @@ class MessageIn(_Strict):
     cc: list[AddressIn] = Field(default_factory=list, max_length=100)
     bcc: list[AddressIn] = Field(default_factory=list, max_length=100)
     context: dict[str, str] = Field(default_factory=dict, max_length=50)
-    subject: str = Field("", max_length=998)
+    subject: str | None = Field(None, max_length=998)
     text: str | None = Field(None, max_length=5_000_000)
     html: str | None = Field(None, max_length=5_000_000)
     reply_to: list[AddressIn] = Field(default_factory=list, max_length=10)

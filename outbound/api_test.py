@@ -1,6 +1,6 @@
 """The part of the HTTP API that tests a configuration."""
 
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Router, Schema
@@ -13,7 +13,7 @@ from emailcfg.models import TestSend
 from emailcfg.problems import Problem, answers, require_scope
 from emailcfg.revisions import RevisionGone, RevisionUnreadable
 from emailcfg.schema_migrations import NewerSchema
-from outbound import testrun, testsend
+from outbound import testrun, testsend, transcript
 from outbound.auth import actor_of
 from outbound.testsend import Plan, TestRefused, TooManyTests
 
@@ -40,6 +40,7 @@ class StepOut(Schema):
 
     name: str
     label: str
+    state: Literal["ok", "failed", "skipped"]
     ok: bool | None
     ms: float | None
     detail: str
@@ -49,16 +50,21 @@ class StepOut(Schema):
 
 
 class TestRunOut(Schema):
-    """`ok`: the server accepted the mail (dry run: it would have), which is not yet received. `alternatives` are
-    changes of the configuration that were proven to get further."""
+    """`ok`: the server accepted the mail (dry run: it would have), which is not yet received. `tested` says in words
+    what was tested; `source` is `form` for a configuration that was not saved. `caveats` are sentences about what is
+    true of real mail and not of this test. `alternatives` are changes that were proven to get further."""
 
     __test__ = False
 
     id: int
     ok: bool
     state: str
+    tested: str
+    source: Literal["form", "revision", "active", "health"]
+    revision: int | None
+    server: str
     summary: str
-    caveats: list[str] = []
+    caveats: list[str]
     ms: float
     content_hash: str
     message_id: str
@@ -114,8 +120,12 @@ def as_json(test: TestSend) -> dict[str, Any]:
         "id": test.pk,
         "ok": test.state in (TestSend.State.ACCEPTED, TestSend.State.RECEIVED, TestSend.State.PASSED),
         "state": test.state,
+        "tested": transcript.subject(test),
+        "source": test.source,
+        "revision": test.revision_id,
+        "server": test.server,
         "summary": ladder.get("summary", ""),
-        "caveats": ladder.get("caveats", []),
+        "caveats": transcript.beside(ladder),
         "ms": ladder.get("ms", 0),
         "content_hash": test.content_hash,
         "message_id": test.message_id,

@@ -47,14 +47,19 @@ class EmailBackend(BaseEmailBackend):
         self._client = None
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """How many mails were accepted: all of them, or, silently failing, none."""
+        """How many mails were accepted. One that is refused for what it holds stops no other: the first refusal is
+        raised after the others were accepted."""
         wanted = [message for message in email_messages if message.recipients()]
         if not wanted:
             return 0
         opened = self.open()
         assert self._client is not None  # noqa: S101 - just opened
         try:
-            return len(self._client.send_many([as_request(message) for message in wanted]))
+            outcomes = self._client.send_each([as_request(message) for message in wanted])
+            refused = [one for one in outcomes if isinstance(one, ServiceError)]
+            if refused and not self.fail_silently:
+                raise _told(refused, len(outcomes))
+            return len(outcomes) - len(refused)
         except (ServiceError, ServiceUnavailable):
             if not self.fail_silently:
                 raise
@@ -62,6 +67,15 @@ class EmailBackend(BaseEmailBackend):
         finally:
             if opened:
                 self.close()
+
+
+def _told(refused: Sequence[ServiceError], total: int) -> ServiceError:
+    """The first refusal; of several mails, with what became of the others."""
+    first = refused[0]
+    if total == 1:
+        return first
+    detail = f"{len(refused)} of {total} mails were refused, the others accepted."
+    return ServiceError(first.status, first.code, detail, first.errors)
 
 
 def as_request(message: EmailMessage) -> dict[str, Any]:

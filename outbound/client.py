@@ -85,6 +85,29 @@ class Client:
             accepted += [Accepted(one["id"], one["message_id"]) for one in self._post(batch, body)]
         return accepted
 
+    def send_each(self, messages: Sequence[Mapping[str, Any]]) -> list[Accepted | ServiceError]:
+        """Like `send_many`, but a message that is refused for what it holds stops no other: what became of each, in
+        their order.
+
+        Raises ServiceError for a refusal that names no message (a wrong token), and ServiceUnavailable."""
+        keyed = [{"idempotency_key": secrets.token_hex(16), **message} for message in messages]
+        outcomes: dict[str, Accepted | ServiceError] = {}
+        waiting = keyed
+        while waiting:
+            batch, body = next(_batches(waiting))
+            try:
+                answer = self._post(batch, body)
+            except ServiceError as error:
+                refused = _refused(error, len(batch))
+                if not refused:
+                    raise
+                outcomes |= {batch[index]["idempotency_key"]: one for index, one in refused.items()}
+            else:
+                done = zip(batch, answer, strict=True)
+                outcomes |= {one["idempotency_key"]: Accepted(got["id"], got["message_id"]) for one, got in done}
+            waiting = [message for message in waiting if message["idempotency_key"] not in outcomes]
+        return [outcomes[message["idempotency_key"]] for message in keyed]
+
     def close(self) -> None:
         """Closes the kept-open connection."""
         if self._connection is not None:
@@ -146,6 +169,17 @@ def _batches(messages: Sequence[dict[str, Any]]) -> Iterator[tuple[list[dict[str
         size += len(text) + 1
     if batch:
         yield batch, b"[%b]" % b",".join(texts)
+
+
+def _refused(error: ServiceError, size: int) -> dict[int, ServiceError]:
+    """The messages of a batch that a refusal names ("3.to.0.email"), by their place, each with its own part of it."""
+    own: dict[int, dict[str, str]] = {}
+    for path, sentence in error.errors.items():
+        place, _, field = path.partition(".")
+        if place.isdecimal() and int(place) < size:
+            own.setdefault(int(place), {})[field] = sentence
+    detail = "The message was refused."  # what is said of the batch is not true of its other messages
+    return {place: ServiceError(error.status, error.code, detail, fields) for place, fields in own.items()}
 
 
 def _problem(answer: bytes) -> dict[str, Any]:

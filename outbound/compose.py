@@ -179,18 +179,20 @@ def _reply_to(request: Request, sender: _Sender, wrong: dict[str, str]) -> tuple
 def _raw(request: Request, wrong: dict[str, str]) -> _Words:
     if request.context:
         wrong["context"] = "Raw mail takes no context; it takes a subject, and text or HTML."
-    subject = checked(wrong, "subject", text_line, request.subject)
-    if not subject:
-        wrong.setdefault("subject", "Give a subject.")
-    if not (request.text or request.html):
-        wrong["text"] = "Give a text, or HTML, or both."
+    subject = checked(wrong, "subject", text_line, request.subject or "")
+    if request.subject is None:  # forgotten; that it is empty has to be said
+        wrong["subject"] = "Give a subject. It may be empty."
+    if request.text is None and request.html is None:
+        wrong["text"] = "Give a text, or HTML, or both. Either may be empty."
     url = request.list_unsubscribe_url
     if url and checked(wrong, "list_unsubscribe_url", kinds.url, url) and not url.startswith("https://"):
         wrong["list_unsubscribe_url"] = "Give an https URL; one-click unsubscribing (RFC 8058) needs it."
-    return _Words(subject, _body("text", request.text, wrong), _body("html", request.html, wrong), url)
+    text, html = _body("text", request.text, wrong), _body("html", request.html, wrong)
+    return _Words(subject, "\n" if text is None and html is None else text, html, url)
 
 
 def _body(path: str, value: str | None, wrong: dict[str, str]) -> str | None:
+    """A body as it leaves; None for an empty one, which the other one replaces."""
     if not value:
         return None
     body = checked(wrong, path, kinds.body, value)

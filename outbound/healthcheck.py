@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from emailcfg import activation, audit, revisions
+from emailcfg import activation, audit, pins, revisions
 from emailcfg.actor import SYSTEM, Actor
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import ActiveConfig, TestSend
@@ -51,7 +51,7 @@ def standing() -> Standing | None:
     active = activation.current()
     if active.revision is None:
         return None
-    checks = _checks().filter(content_hash=active.revision.content_hash)
+    checks = _checks().filter(content_hash=active.revision.content_hash, pins=pins.digest())
     last = checks.first()
     if last is None:
         return None
@@ -117,6 +117,7 @@ def _prepared(actor: Actor) -> Prepared | TestSend:
     except (TestRefused, SecretUnavailable, RevisionUnreadable, NewerSchema) as error:
         test = TestSend.objects.create(
             content_hash=revision.content_hash,
+            pins=pins.digest(),
             source=TestSend.Source.HEALTH,
             revision=revision,
             dry_run=True,

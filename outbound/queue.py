@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from emailcfg import audit
 from emailcfg.actor import Actor
+from emailcfg.providers.base import ErrorClass
 from outbound import breaker
 from outbound.models import Breaker, QueueState
 
@@ -38,3 +39,10 @@ def try_now(generation: int, *, actor: Actor) -> bool:
     breaker.probe_now(generation, now=timezone.now())
     audit.record("queue.tried", actor=actor, subject=f"generation {generation}")
     return True
+
+
+def try_after_a_proof(generation: int, *, actor: Actor) -> bool:
+    """Like `try_now`, after a test mail was taken under this generation: the obstacle is gone. A limit of the account
+    is left to its own time."""
+    held = set(Breaker.objects.filter(generation=generation, is_open=True).values_list("error_class", flat=True))
+    return ErrorClass.RATE not in held and try_now(generation, actor=actor)

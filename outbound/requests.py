@@ -43,7 +43,8 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One mail. Every kind but `raw` takes `context`; `raw` takes `subject` and at least one of `text` and `html`.
+    """One mail. Every kind but `raw` takes `context`; `raw` takes `subject` and at least one of `text` and `html`,
+    each of which may be empty.
 
     `bcc` receives and stands in no header. `reply_to` is for raw mail and replaces what is configured; `reply_to_token`
     makes replies go to `<token>@<reply-to domain>` where that domain is configured. `list_unsubscribe_url` is for raw
@@ -53,7 +54,7 @@ class Request:
     kind: str
     to: tuple[Recipient, ...]
     context: Mapping[str, str] = field(default_factory=dict)
-    subject: str = ""
+    subject: str | None = None
     text: str | None = None
     html: str | None = None
     cc: tuple[Recipient, ...] = ()

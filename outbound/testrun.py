@@ -10,19 +10,20 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from emailcfg import secrets
+from emailcfg import activation
+from emailcfg.actor import Actor
 from emailcfg.diagnosis.explain import Context, Explanation, explain
 from emailcfg.diagnosis.facts import context_of, learnt_from
 from emailcfg.diagnosis.ladder import Ladder, climb
 from emailcfg.models import TestSend
 from emailcfg.providers.base import Failure, Mail, Result, SessionError, Step
-from emailcfg.schema import General
-from outbound import remedies
+from outbound import caveats, queue, remedies
 from outbound.remedies import Remedy
 from outbound.testsend import DEADLINE_S, Prepared
-from outbound.transport import own_name
+from outbound.transport import opened, own_name
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class _Run:
         )
 
     def _record(self, ladder: Ladder, **more: Any) -> None:
-        self.test.steps = {**ladder.as_json(), "caveats": _caveats(self.plan.config.general), **more}
+        self.test.steps = {**ladder.as_json(), **more}
         self.test.save()
         self.observer(ladder)
 
@@ -129,8 +130,18 @@ class _Run:
         unsent = self.plan.dry_run or self.plan.login_only
         passed = TestSend.State.PASSED if unsent else TestSend.State.ACCEPTED
         self.test.state = passed if ladder.ok and failure is None else TestSend.State.FAILED
-        self._record(ladder)
+        self._record(ladder, **self._told_beside(failure))
         return self.test
+
+    def _told_beside(self, failure: Failure | None) -> dict[str, Any]:
+        """What is true of other mail, as this test ends. A mail that was taken ends what holds the queue, too."""
+        told: dict[str, Any] = {"caveats": caveats.found(self.test, self.plan, failure)}
+        if self.test.state == TestSend.State.ACCEPTED:
+            told["note"] = caveats.note(self.test)
+            active = activation.current()
+            if active.revision is not None and active.revision.content_hash == self.test.content_hash:
+                queue.try_after_a_proof(active.generation, actor=Actor(name=self.test.actor_name))
+        return told
 
     def _explain(self, failure: Failure, learnt: dict[str, object]) -> Explanation:
         return explain(failure, context=self._context(learnt))
@@ -139,35 +150,33 @@ class _Run:
         """Looks for what would work, while the page already shows the failure and that the search goes on."""
         sentence = PROBING_REGION if self.test.provider == "sendgrid" else PROBING
         self._record(self._ladder(finished=True, explanation=explanation), probing=sentence)
-        opened = secrets.open_all(self.plan.running, secrets.key_ring())
-        return remedies.find(opened, failure, explained=explanation.code, learnt=learnt_from(self.steps))
+        return remedies.find(
+            opened(self.plan.running), failure, explained=explanation.code, learnt=learnt_from(self.steps)
+        )
 
     def _context(self, learnt: dict[str, object]) -> Context:
-        opened = secrets.open_all(self.plan.running, secrets.key_ring())
         api_host = urlsplit(settings.SENDGRID_API_URL or "").hostname or ""
-        context = context_of(opened, recipient=self.plan.to, steps=self.steps, api_host=api_host, ehlo_name=own_name())
+        context = context_of(
+            opened(self.plan.running),
+            recipient=self.plan.to,
+            steps=self.steps,
+            api_host=api_host,
+            ehlo_name=own_name(),
+        )
         return replace(context, learnt={**context.learnt, **learnt})
 
 
 def settle_silent(test: TestSend) -> TestSend:
     """Marks a test whose runner fell silent as interrupted; returns it as it now is."""
-    limit = timezone.now() - timedelta(seconds=2 * DEADLINE_S + _SILENT_S)
-    if test.state == TestSend.State.RUNNING and test.beat_at < limit:
-        TestSend.objects.filter(pk=test.pk, state=TestSend.State.RUNNING).update(
-            state=TestSend.State.INTERRUPTED, finished_at=timezone.now()
-        )
+    if test.state == TestSend.State.RUNNING and settle_all_silent(TestSend.objects.filter(pk=test.pk)):
         test.refresh_from_db()
     return test
 
 
-def _caveats(general: General) -> list[str]:
-    """What is true of real mail under this configuration and not of the test, so that green misleads nobody."""
-    found = []
-    if general.suppress_all:
-        found.append("This configuration suppresses all mail. The test leaves all the same; no other mail would.")
-    if general.divert_to:
-        found.append(
-            f"This configuration diverts all mail. The test goes to the address you entered; all other mail would go "
-            f"to {general.divert_to}."
-        )
-    return found
+def settle_all_silent(tests: QuerySet[TestSend] | None = None) -> int:
+    """The same for all tests, so that lists tell it too; returns how many there were."""
+    now = timezone.now()
+    silent = (TestSend.objects.all() if tests is None else tests).filter(
+        state=TestSend.State.RUNNING, beat_at__lt=now - timedelta(seconds=2 * DEADLINE_S + _SILENT_S)
+    )
+    return silent.update(state=TestSend.State.INTERRUPTED, finished_at=now)

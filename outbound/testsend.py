@@ -24,7 +24,7 @@ from emailcfg.schema import EmailConfig
 from outbound import receipts
 from outbound.compose import Composed, UnusableSender, compose, sample_request
 from outbound.requests import BadRequest, Recipient, Request
-from outbound.transport import session_of
+from outbound.transport import opened, session_of
 
 PER_MINUTE = 5
 DEADLINE_S = 60.0  # a person waits; real mail may take ATTEMPT_DEADLINE_S
@@ -141,6 +141,7 @@ def _recorded(plan: Plan, actor: Actor) -> Prepared:
         raise TestRefused("No delivery service is on, so there is nothing to test. Switch one on first.")
     test = TestSend(
         content_hash=secrets.hash_of(plan.config, secrets.key_ring()),
+        pins=pins.digest(),
         source=plan.source,
         revision=plan.revision,
         provider=running.provider,
@@ -155,7 +156,7 @@ def _recorded(plan: Plan, actor: Actor) -> Prepared:
     test.receipt_code_hash, test.receipt_token_hash = receipts.code_hash(code), receipts.token_hash(token)
     try:
         composed = compose(_request(plan, actor, code, token), running.general)
-        session = session_of(running, deadline_s=min(DEADLINE_S, settings.ATTEMPT_DEADLINE_S))
+        session = session_of(opened(running), deadline_s=min(DEADLINE_S, settings.ATTEMPT_DEADLINE_S))
     except BadRequest as error:
         raise TestRefused(" ".join(error.fields.values())) from error
     except (UnusableSender, SecretUnavailable) as error:

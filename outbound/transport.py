@@ -15,13 +15,20 @@ from emailcfg.providers.open import session_for
 from emailcfg.schema import EmailConfig
 
 
-def session_of(config: EmailConfig, *, deadline_s: float | None = None) -> Session:
-    """A session, not yet open. Stored secrets are decrypted for the destination they were entered for.
-    `deadline_s` bounds opening it and each mail; ATTEMPT_DEADLINE_S when None.
+def opened(config: EmailConfig) -> EmailConfig:
+    """The configuration with the stored secrets of its selected service decrypted for the destination they were
+    entered for. The other service is left out: a broken key of it stops no mail.
 
-    Raises emailcfg.encryption.SecretUnavailable, emailcfg.providers.open.NoProvider."""
+    Raises emailcfg.encryption.SecretUnavailable."""
+    used = config.as_used()
+    return secrets.open_all(used, secrets.key_ring()) if used.provider is not None else used
+
+
+def session_of(config: EmailConfig, *, deadline_s: float | None = None) -> Session:
+    """A session of an opened configuration, not yet connected. `deadline_s` bounds opening it and each mail;
+    ATTEMPT_DEADLINE_S when None. Raises emailcfg.providers.open.NoProvider."""
     return session_for(
-        secrets.open_all(config, secrets.key_ring()),
+        config,
         policy=settings.NETWORK_POLICY,
         ehlo_default=own_name(),
         deadline_s=settings.ATTEMPT_DEADLINE_S if deadline_s is None else deadline_s,

@@ -8,14 +8,15 @@ from urllib.parse import quote, quote_plus
 MAX_TEXT = 1024  # characters of a server's words that are kept
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
+_ENOUGH = 10
 _REMOVED = "[removed]"
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
 class Redactor:
     """Replaces secrets in a text, in each form in which a server could echo them: plain, base64, the base64
-    of SASL PLAIN's `\\0user\\0password` (RFC 4616) or of `user:password`, URL-encoded, quoted-printable and in
-    hexadecimal. Its repr shows nothing."""
+    of SASL PLAIN's `\\0user\\0password` (RFC 4616), of `user:password` or of any other text around the secret,
+    URL-encoded, quoted-printable and in hexadecimal. Its repr shows nothing."""
 
     __slots__ = ("_forms", "_pattern")
 
@@ -26,6 +27,7 @@ class Redactor:
             encoded.append(f"{user}:{secret}".encode())
             base64s = [base64.b64encode(raw).decode() for raw in encoded]
             forms |= {secret, escaped(secret), quote(secret, safe=""), quote(secret), quote_plus(secret)}
+            base64s += _within(secret.encode())
             base64s += [text.translate(_URL_SAFE) for text in base64s]
             forms |= {*base64s, *(text.rstrip("=") for text in base64s)}
             forms |= {quopri.encodestring(secret.encode(), quotetabs=True).decode(), secret.encode().hex()}
@@ -43,6 +45,16 @@ class Redactor:
 
     def __repr__(self) -> str:
         return "Redactor()"
+
+
+def _within(secret: bytes) -> list[str]:
+    """What base64 of any text that contains the secret has in common, for each of the three places where it can begin.
+    Nothing of so few characters that innocent words would have them, too."""
+    found = []
+    for before in range(3):
+        coded = base64.b64encode(b"\0" * before + secret).decode().rstrip("=")
+        found.append(coded[before + 1 if before else 0 : -1])  # the characters at the edges hold bits of what is around
+    return [text for text in found if len(text) >= _ENOUGH]
 
 
 NOTHING_SECRET = Redactor()

@@ -57,7 +57,7 @@ def payload(mail: Mail, *, click_tracking: bool, sandbox: bool = False) -> dict[
         raise Unfit("bad_address", "The mail has no sender address.")
     made = Payload()
     made.from_email = From(sender[0].addr_spec, sender[0].display_name or None)
-    made.subject = Subject(str(message.get("Subject", "")))
+    made.subject = Subject(str(message.get("Subject", "")) or " ")  # the API refuses an empty one
     replies = _addresses(message, "Reply-To")
     if replies:
         made.reply_to = ReplyTo(replies[0].addr_spec, replies[0].display_name or None)

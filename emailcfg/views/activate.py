@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from django.contrib import messages
@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from emailcfg import activation, confirm_link, confirmation, convergence
+from emailcfg import activation, confirm_link, confirmation, convergence, reauthentication
 from emailcfg.activation import Activated
 from emailcfg.activation_errors import ActivationError, GenerationConflict
 from emailcfg.diagnosis.lookup import Lookup, ResolverSettings
@@ -63,7 +63,10 @@ def activate(request: HttpRequest, number: int) -> HttpResponse:
         return _activate(request, _look(revision, active), Given.of(request))
     if active.revision_id == revision.number:
         return _progress(request, active)
-    return _ask(request, _look(revision, active), Given.fresh(active))
+    given = Given.fresh(active)
+    if "saved" in request.GET:  # its description is the reason, as when it is saved and activated in one step
+        given = replace(given, reason=revision.description)
+    return _ask(request, _look(revision, active), given)
 
 
 def _look(revision: ConfigRevision, active: ActiveConfig) -> Preflight:
@@ -74,6 +77,10 @@ def _activate(request: HttpRequest, look: Preflight, given: Given) -> HttpRespon
     refused = _lacks(look, given)
     if refused and given.expected_generation == look.active.generation:
         return _ask(request, look, given, error=refused, status=422)
+    return _run(request, look, given) if look.rollback else _run_new(request, look, given)
+
+
+def _run(request: HttpRequest, look: Preflight, given: Given) -> HttpResponse:
     try:
         done = activation.activate(
             look.revision.number,
@@ -92,6 +99,9 @@ def _activate(request: HttpRequest, look: Preflight, given: Given) -> HttpRespon
     except ActivationError as error:
         return _ask(request, look, given, error=str(error), status=409)
     return _done(request, done)
+
+
+_run_new = reauthentication.when_login_is_old(_run)
 
 
 def _lacks(look: Preflight, given: Given) -> str:
@@ -119,6 +129,7 @@ def _ask(request: HttpRequest, look: Preflight, given: Given, *, error: str = ""
         "given": given,
         "error": error,
         "minutes": MINUTES,
+        "asks_password": not look.rollback and reauthentication.is_due(request),
         "pending": look.active.confirm_state == ActiveConfig.Confirm.PENDING and not look.rollback,
         "tested": tested,
     }

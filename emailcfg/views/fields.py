@@ -83,6 +83,7 @@ class PaneView:
     notes: Mapping[str, Note]
     secrets: Mapping[str, SecretView]
     services: Mapping[str, ServiceView]
+    content_hash: str = ""  # of what the form shows, "" when that is no configuration: which tests it has
     tested: Tested | None = None
     offer_conversion: bool = False  # an AWS secret was typed where its SMTP password belongs
     reworked: Mapping[str, str] = field(default_factory=dict)  # secrets taken in another form than typed, and how
@@ -121,7 +122,7 @@ def pane_view(
     if refused:
         errors = {**understood.errors, **{path: [sentence] for path, sentence in refused.items()}}
         understood = replace(understood, config=None, errors=errors)
-    pinned = pinned_fields()
+    pinned, content_hash = pinned_fields(), _content_hash(understood)
     return PaneView(
         editing=editing,
         understood=understood,
@@ -130,7 +131,8 @@ def pane_view(
         notes=_notes(editing, understood, strict, frozenset(refused or ())),
         secrets=_secrets(editing, understood, reworked or {}),
         services={name: _service(name, editing, understood) for name in SERVICES},
-        tested=_tested(understood),
+        content_hash=content_hash,
+        tested=tested.of(content_hash) if content_hash else None,
         offer_conversion=(refused or {}).get("smtp.password") in (SES_WANTS_ANOTHER, CHOOSE_A_REGION),
         reworked=reworked or {},
     )
@@ -158,13 +160,13 @@ def _as_shown(pin: Pin) -> Pin:
     return replace(pin, text="") if is_off else pin
 
 
-def _tested(understood: Understood) -> Tested | None:
+def _content_hash(understood: Understood) -> str:
     if understood.config is None or understood.config.provider is None:
-        return None
+        return ""
     try:
-        return tested.of(secrets.hash_of(understood.config, secrets.key_ring()))
+        return secrets.hash_of(understood.config, secrets.key_ring())
     except SecretUnavailable:
-        return None
+        return ""
 
 
 def _notes(editing: Editing, understood: Understood, strict: bool, refused: frozenset[str]) -> dict[str, Note]:

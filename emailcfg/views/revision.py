@@ -10,12 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from emailcfg import activation, diff, domain_check, history, obstacles, revisions
-from emailcfg.models import AuditEvent, ConfigRevision, TestSend
+from emailcfg import activation, diff, domain_check, history, obstacles, past_tests, revisions
+from emailcfg.models import AuditEvent, ConfigRevision
 from emailcfg.requests import actor_of
 from emailcfg.revisions import Loaded, RevisionGone, RevisionUnreadable
 from emailcfg.schema import SECRET_PATHS, EmailConfig, walk
 from emailcfg.schema_migrations import NewerSchema
+from emailcfg.views.history import number_of
 
 _MAX_NUMBER = 2**63 - 1  # what the database's integers hold
 SECTIONS = {"general": "General", "delivery": "Delivery", "smtp": "SMTP", "sendgrid": "SendGrid"}
@@ -91,6 +92,7 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
     """The page of one revision: all its values, its tests, and what can be done with it."""
     revision, active = found(number), activation.current()
     loaded, unreadable = _loaded(revision)
+    before = number_of(request.GET.get("tests_before", ""))
     context = {
         "listed": history.listed([revision], active)[0],
         "revision": revision,
@@ -99,7 +101,9 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
         "unreadable": unreadable,
         "problems": obstacles.problems(revision) if loaded else [],
         "migrated": loaded.migrated if loaded else (),
-        "tests": TestSend.objects.filter(content_hash=revision.content_hash)[:10],
+        "tests": past_tests.page(revision.content_hash, before=before, with_checks="checks" in request.GET),
+        "paged": before is not None,
+        "with_checks": "checks" in request.GET,
         "domain_question": domain_check.of_config(loaded.config) if loaded else None,
         "activations": revision.activations.select_related("previous")[:10],
     }

@@ -14,13 +14,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from emailcfg import activation, diff, drafts, obstacles, revisions, secrets
+from emailcfg import activation, diff, drafts, reauthentication, revisions, secrets
 from emailcfg.activation_errors import ActivationError
 from emailcfg.drafts import DraftConflict
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, name_of
 from emailcfg.models import ActiveConfig, ConfigRevision
-from emailcfg.preflight import Consequence, Level, of_config
+from emailcfg.preflight import Consequence, Level, of_config, stops_all_mail
 from emailcfg.requests import actor_of, session_key, user_of
 from emailcfg.schema import EmailConfig
 from emailcfg.schema_migrations import NewerSchema
@@ -49,14 +49,16 @@ def dialog(request: HttpRequest) -> HttpResponse:
     except SecretUnavailable as error:
         return render(request, "emailcfg/draft_problem.html", {"oob": True, "sentence": str(error)})
     if "form" not in request.POST:
-        return render(request, "emailcfg/save_dialog.html", _dialog_context(view, {}))
-    extra = _dialog_context(view, {})
+        return render(request, "emailcfg/save_dialog.html", _dialog_context(request, view, {}))
+    extra = _dialog_context(request, view, {})
     response = state_response(request, view)
     response.content += render(request, "emailcfg/save_dialog.html", {**context(view), **extra}).content
     return response
 
 
-def _dialog_context(view: PaneView, given: Mapping[str, str], error: str = "") -> dict[str, object]:
+def _dialog_context(
+    request: HttpRequest, view: PaneView, given: Mapping[str, str], error: str = ""
+) -> dict[str, object]:
     config, active = view.understood.config, activation.current()
     return {
         "pane": view,
@@ -65,7 +67,8 @@ def _dialog_context(view: PaneView, given: Mapping[str, str], error: str = "") -
         ],
         "changes": diff.compare(view.editing.base_config, config) if config is not None else [],
         "consequences": _consequences(config, active) if config is not None else [],
-        "stops": config is not None and obstacles.stops_all_mail(config),
+        "asks_password": reauthentication.is_due(request),
+        "stops": config is not None and stops_all_mail(config),
         "meanwhile": _meanwhile(view, active),
         "newest": ConfigRevision.objects.values_list("number", flat=True).first() or 0,
         "generation": active.generation,
@@ -106,7 +109,8 @@ def _meanwhile(view: PaneView, active: ActiveConfig) -> Meanwhile | None:
 @require_POST
 @transaction.atomic
 def save(request: HttpRequest) -> HttpResponse:
-    """Saves the draft as a revision (`act=save`), or saves and activates it (`act=activate`): all or nothing."""
+    """Saves the draft as a revision (`act=save`), or saves and activates it (`act=activate`): all or nothing. When the
+    password has to be entered first, it is saved, and the page that activates it asks."""
     user, key = user_of(request), session_key(request)
     ActiveConfig.objects.locked()  # one save after the other: a double click finds what its first half made
     editing = drafts.load(user, key)
@@ -116,7 +120,7 @@ def save(request: HttpRequest) -> HttpResponse:
     view = pane_view(editing, strict=True)
     config = view.understood.config
     if config is None or not view.understood.changed:
-        return render(request, "emailcfg/save_dialog.html", _dialog_context(view, request.POST.dict()))
+        return render(request, "emailcfg/save_dialog.html", _dialog_context(request, view, request.POST.dict()))
     newest = ConfigRevision.objects.values_list("number", flat=True).first() or 0
     if earlier is not None or request.POST.get("newest") != str(newest):
         return _again(request, view, "Another revision was saved while this dialog was open. Look again, then save.")
@@ -142,8 +146,15 @@ def _request_id(posted: Mapping[str, str]) -> str:
     return text if re.fullmatch(r"[0-9a-f]{32}", text) else ""
 
 
+def _activates(request: HttpRequest) -> bool:
+    return request.POST.get("act") == "activate" and not reauthentication.is_due(request)
+
+
 def _done(request: HttpRequest, revision: ConfigRevision) -> HttpResponse:
-    activated = request.POST.get("act") == "activate"
+    activated = _activates(request)
+    if request.POST.get("act") == "activate" and not activated:
+        messages.success(request, f"r{revision.number} “{revision.description}” is saved. Activate it here.")
+        return HttpResponseClientRedirect(reverse("activate", args=[revision.number]) + "?saved=now")
     outcome = "saved and active" if activated else "saved. It is a draft until you activate it"
     messages.success(request, f"r{revision.number} “{revision.description}” is {outcome}.")
     return HttpResponseClientRedirect(reverse("email-pane") if activated else "/configuration/history/")
@@ -159,7 +170,7 @@ def _save(request: HttpRequest, view: PaneView, config: EmailConfig) -> ConfigRe
         actor=actor,
         request_id=request_id,
     )
-    if request.POST.get("act") == "activate":
+    if _activates(request):
         generation = request.POST.get("generation", "")
         warnings = [one.code for one in _consequences(config, activation.current()) if one.level is Level.WARNING]
         activation.activate(
@@ -176,4 +187,4 @@ def _save(request: HttpRequest, view: PaneView, config: EmailConfig) -> ConfigRe
 
 def _again(request: HttpRequest, view: PaneView, sentence: str) -> HttpResponse:
     given = {**request.POST.dict(), "request_id": ""}  # what is sent next is another request
-    return render(request, "emailcfg/save_dialog.html", _dialog_context(view, given, sentence))
+    return render(request, "emailcfg/save_dialog.html", _dialog_context(request, view, given, sentence))

@@ -1,18 +1,15 @@
 """What the engine runs: the active configuration, its secrets opened, as one immutable object that is swapped whole."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from django.conf import settings
-
-from emailcfg import confirmation, revisions, secrets
+from emailcfg import confirmation, revisions
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import ActiveConfig
 from emailcfg.pins import PinRefused
 from emailcfg.providers.base import Session
-from emailcfg.providers.open import session_for
-from emailcfg.schema import EmailConfig, SendGrid, Smtp
+from emailcfg.schema import EmailConfig
 from emailcfg.schema_migrations import NewerSchema
+from outbound.transport import opened, session_of
 
 _HTTP_CONNECTIONS = 10  # an exchange with SendGrid takes a tenth of a second or more
 
@@ -47,39 +44,18 @@ class Transport:
 
     def session(self) -> Session:
         """A session, not yet open."""
-        return session_for(
-            self.config,
-            policy=settings.NETWORK_POLICY,
-            ehlo_default=own_name(),
-            deadline_s=settings.ATTEMPT_DEADLINE_S,
-            sendgrid_api_url=settings.SENDGRID_API_URL,
-            trust_file=str(settings.SSL_CERT_FILE) if settings.SSL_CERT_FILE else None,
-        )
-
-
-def own_name() -> str:
-    """How this installation names itself at EHLO: the host it is reached under, when that is a full name."""
-    host = urlsplit(settings.PUBLIC_BASE_URL).hostname or ""
-    return host if "." in host else ""
+        return session_of(self.config)
 
 
 NOTHING = Transport(-1, "", None, EmailConfig(), "Nothing is loaded yet.")
 
 
 def load(active: ActiveConfig) -> Transport:
-    """The transport of what is active. Raises TransportRefused when the revision or its secrets can't be read.
-
-    Only the secrets of the selected service are opened: a broken key of the other one stops no mail."""
+    """The transport of what is active. Raises TransportRefused when the revision or its secrets can't be read."""
     if active.revision is None:
         return Transport(active.generation, active.epoch, None, EmailConfig(), "No configuration is active yet.")
     try:
-        config = revisions.for_use(active.revision)
-        if config.provider == "smtp":
-            config = config.model_copy(update={"sendgrid": SendGrid()})
-        elif config.provider == "sendgrid":
-            config = config.model_copy(update={"smtp": Smtp()})
-        if config.provider is not None:
-            config = secrets.open_all(config, secrets.key_ring())
+        config = opened(revisions.for_use(active.revision))
     except (revisions.RevisionError, NewerSchema, PinRefused, SecretUnavailable) as error:
         raise TransportRefused(str(error)) from error
     hold = confirmation.sending_paused(active)

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.utils import timezone
 
 from emailcfg import activation, confirmation, restored
-from outbound import database_file, healthcheck, retention
+from outbound import database_file, healthcheck, retention, testrun
 from outbound.engine import recover, reports
 from outbound.engine.settle import Policy
 
@@ -70,6 +70,7 @@ class Upkeep:
             self._sweep_leases()
             retention.daily(now)
             healthcheck.daily(now)
+            testrun.settle_all_silent()
 
     def _sweep_leases(self) -> None:
         """Leases are kept by the database's clock. When that jumped (it was set, the machine slept) all of them may

@@ -87,6 +87,8 @@ def _shown(request: HttpRequest, test: TestSend, *, on_form: bool | None = None,
     context = {
         "test": test,
         "ladder": test.steps,
+        "kind": transcript.kind(test),
+        "tested": transcript.tested(test),
         "waited_s": int((timezone.now() - test.beat_at).total_seconds()),
         "transcript": transcript.text(test),
         "on_form": request.GET.get("on") == "form" if on_form is None else on_form,

@@ -57,9 +57,21 @@
     return news;
   };
   settle();
+  // The outcome of a test belongs to what was tested: it says so as soon as the form shows something else.
+  const judgeTest = () => {
+    const run = document.querySelector("#test-run > .run[data-content]");
+    if (!run) return "";
+    const old = run.dataset.content !== document.getElementById("form-values").dataset.content;
+    const sentence = run.querySelector(".run-stale");
+    const isNews = old && !run.classList.contains("is-stale");
+    run.classList.toggle("is-stale", old);
+    sentence.hidden = !old;
+    return isNews ? sentence.textContent : "";
+  };
+  document.body.addEventListener("htmx:afterSettle", judgeTest);
   document.body.addEventListener("htmx:afterRequest", () => {
     showValues();
-    const news = settle();
+    const news = [...settle(), judgeTest()].filter(Boolean);
     if (news.length) document.dispatchEvent(new CustomEvent("announce", { detail: { text: news.join(" ") } }));
   });
 

@@ -40,8 +40,10 @@ def test_people_get_a_line_for_each_step(smtp_server: Callable[..., SmtpServer])
     server = smtp_server()
     activate(a_config(server.port))
     lines = emailcfg("test", "--to", TO).splitlines()
-    assert lines[0].startswith("ok     Find the host")
+    assert lines[0] == f"Test of r1 (active at that time) through 127.0.0.1:{server.port} to {TO}:"
+    assert lines[1].startswith("ok     Find the host")
     assert any(line.startswith("ok     Accepted") for line in lines)
+    assert lines[-2].startswith("Note: No process is running that delivers mail")
     assert lines[-1].startswith("The server accepted the mail.")
     assert len([line for line in lines if "Find the host" in line]) == 1
     assert len(server.received) == 1

@@ -26,6 +26,8 @@ def test_control_characters_are_escaped() -> None:
         "called with 'aat_SECRETSECRETSECRET'",
         "sent AUTH PLAIN SECRETSECRET",
         "POST /setup/?token=SECRETSECRET&x=1",
+        "Forbidden (CSRF token missing): /received/SECRETSECRET/",
+        "Bad Request: /configuration/confirm/SECRETSECRET/",
         "connect postgresql://ana:SECRET@db/name",
         "password=SECRET, host=x",
     ],

@@ -14,8 +14,8 @@ from pytest_django import Settings
 from adminapp import chart
 from adminapp.alerts import Alert, alerts
 from adminapp.verdict import Verdict, gather, verdict
-from emailcfg import activation
-from emailcfg.models import ActiveConfig, AuditEvent, ServiceInstance
+from emailcfg import activation, pins
+from emailcfg.models import ActiveConfig, AuditEvent, Secret, ServiceInstance
 from emailcfg.restored import Memory
 from emailcfg.schema import EmailConfig
 from outbound import queries, queue
@@ -31,6 +31,7 @@ from tests.outbound.log_making import (
     an_open_breaker,
 )
 from tests.outbound.making import ANA, a_config, activate
+from tests.servers.sendgrid import KEY
 
 pytestmark = pytest.mark.django_db
 
@@ -362,3 +363,48 @@ def test_what_ran_before_is_one_click_away(admin_client: Client) -> None:
     page = admin_client.get("/status/").content.decode()
     assert f'href="/configuration/revisions/{first.revision_id}/activate/"' in page
     assert f"Roll back to r{first.revision_id}" in page
+
+
+@pytest.mark.parametrize(
+    ("pin", "text", "says"),
+    [
+        ("GENERAL__DIVERT_TO", "box@acme.example", "All mail is diverted to box@acme.example."),
+        ("GENERAL__SUPPRESS_ALL", "true", "No mail leaves: all mail is suppressed."),
+    ],
+)
+def test_what_the_environment_fixes_is_judged_too(
+    active: ActiveConfig, admin_client: Client, settings: Settings, pin: str, text: str, says: str
+) -> None:
+    settings.EMAILCFG_PINS = {f"EMAILCFG__{pin}": text}
+    assert active.revision is not None
+    a_test_of(active.revision, "received", pins=pins.digest())
+    assert now_says().level == "warning"
+    assert says in page(admin_client)
+
+
+def test_a_test_under_other_fixed_fields_is_no_proof(active: ActiveConfig, settings: Settings) -> None:
+    assert active.revision is not None
+    a_test_of(active.revision, "received")
+    assert now_says().level == "ok"
+    settings.EMAILCFG_PINS = {"EMAILCFG__SMTP__PORT": "2526"}
+    assert now_says().level == "unknown"
+
+
+def test_a_broken_secret_of_the_service_that_is_off_alarms_nobody(admin_client: Client) -> None:
+    data = a_config().model_dump()
+    data["sendgrid"] = {"enabled": False, "api_key": KEY}
+    a_service(activate(EmailConfig.model_validate(data)).generation)
+    Secret.objects.update(ciphertext="not a token")
+    assert now_says().short == "Active, not proven yet"
+    assert json.loads(admin_client.get("/readyz").content)["checks"]["active_revision"]["ok"]
+
+
+def test_mail_that_was_accepted_before_the_environment_was_read_is_no_proof_when_it_fixes_fields(
+    active: ActiveConfig, settings: Settings
+) -> None:
+    a_message("sent", ACCEPTED, revision=active.revision_id, at=timezone.now() - timedelta(days=1))
+    assert now_says().level == "ok"
+    settings.EMAILCFG_PINS = {"EMAILCFG__SMTP__TIMEOUT_S": "7"}
+    assert now_says().level == "unknown"
+    a_message("sent", ACCEPTED, revision=active.revision_id)
+    assert now_says().level == "ok"

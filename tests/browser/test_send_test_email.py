@@ -143,6 +143,38 @@ def test_a_refused_login_is_fixed_by_the_method_that_works_and_the_test_goes_gre
     assert len(server.taken) == 1
 
 
+def test_a_result_says_so_as_soon_as_the_form_shows_something_else(
+    admin_page: Page, scripted_smtp: Callable[..., ScriptedSmtp]
+) -> None:
+    page, server = admin_page, scripted_smtp()
+    page.goto("/configuration/email/")
+    fill(page, "Sender address", "no-reply@acme.example")
+    with page.expect_response("**/draft/"):
+        page.get_by_role("switch", name="SMTP on").check()
+    fill(page, "Host", "127.0.0.1")
+    fill(page, "Port", str(server.port))
+    with page.expect_response("**/draft/"):
+        page.get_by_label("Security", exact=True).select_option("none")
+    page.get_by_label("To", exact=True).fill("ben@acme.example")
+    page.get_by_role("button", name="Send test email").click()
+    page.get_by_text("Accepted by").wait_for()
+    old = page.locator("#test-run").get_by_text("The form has changed since this test")
+    expect(old).to_be_hidden()
+    fill(page, "Port", "1")
+    expect(old).to_be_visible()
+    expect(page.locator("#announcements")).to_contain_text("The form has changed since this test")
+    assert [violation["id"] for violation in Axe().run(page).response["violations"]] == []
+    fill(page, "Sender address", "not an address")  # no configuration at all
+    expect(old).to_be_visible()
+    fill(page, "Sender address", "no-reply@acme.example")
+    fill(page, "Port", str(server.port))
+    expect(old).to_be_hidden()
+    fill(page, "Host", "localhost")
+    page.get_by_role("button", name="Send test email").click()
+    expect(page.locator(".run-what")).to_contain_text("localhost")
+    expect(old).to_be_hidden()
+
+
 def test_the_ladder_fills_while_the_server_is_slow_and_a_double_click_starts_one_test(
     admin_page: Page, scripted_smtp: Callable[..., ScriptedSmtp]
 ) -> None:

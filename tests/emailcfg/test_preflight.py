@@ -154,3 +154,17 @@ def test_dns_is_not_asked_when_nothing_it_vouches_for_changes() -> None:
     with DnsServer({}) as server:
         preflight(second, activation.current(), lookup=Lookup(ResolverSettings(("127.0.0.1",), server.port)))
         assert server.asked == []
+
+
+def test_what_the_environment_fixes_is_looked_at_as_it_will_run(settings: Any) -> None:
+    revision = a_revision(no_mail())
+    assert "stops_all_mail" in codes(revision)
+    settings.EMAILCFG_PINS = {
+        "EMAILCFG__DELIVERY__SELECTED": "smtp",
+        "EMAILCFG__SMTP__ENABLED": "true",
+        "EMAILCFG__SMTP__HOST": "relay.internal",
+        "EMAILCFG__GENERAL__SENDER_EMAIL": "no-reply@acme.com",
+        "EMAILCFG__GENERAL__DIVERT_TO": "trial@acme.com",
+    }
+    assert "stops_all_mail" not in codes(revision)
+    assert "trial@acme.com" in sentence(revision, "divert_all")

@@ -3,6 +3,8 @@
 import base64
 from collections.abc import Callable
 from datetime import timedelta
+from email import message_from_bytes
+from email.policy import SMTP
 from typing import Any
 
 import pytest
@@ -70,6 +72,9 @@ def test_one_wrong_address_refuses_the_batch_and_is_named(call: Call, active: No
     [
         ({**MAIL, "colour": "red"}, "colour"),
         ({"subject": "No recipient", "text": "x"}, "to"),
+        ({"to": ["bob@example.com"], "text": "x"}, "subject"),
+        ({"to": ["bob@example.com"], "subject": "x"}, "text"),
+        ({"to": ["bob@example.com"], "subject": "x", "text": None, "html": None}, "text"),
         ({**MAIL, "not_before": "tomorrow"}, "not_before"),
         ({**MAIL, "not_before": "2030-01-01T10:00:00"}, "not_before"),
         ({**MAIL, "not_before": "9999-12-31T23:59:59Z"}, "not_before"),
@@ -83,6 +88,26 @@ def test_a_malformed_request_names_the_field(call: Call, active: None, body: Any
     answer = call("post", "/messages", body)
     assert answer.status_code == 400
     assert field in [error["field"] for error in answer.json()["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "subject", "bodies"),
+    [
+        ({"subject": "", "text": "Hello"}, "", {"text/plain": "Hello"}),
+        ({"subject": "Hello", "text": ""}, "Hello", {"text/plain": ""}),
+        ({"subject": "", "html": ""}, "", {"text/plain": ""}),
+        ({"subject": " ", "text": "", "html": "<p>Hi</p>"}, "", {"text/html": "<p>Hi</p>"}),
+    ],
+)
+def test_an_empty_subject_or_body_that_is_said_is_taken(
+    call: Call, active: None, words: dict[str, str], subject: str, bodies: dict[str, str]
+) -> None:
+    """As SMTP and Django's own backends do; only what is not given at all is refused."""
+    answer = call("post", "/messages", {"to": ["bob@example.com"], **words})
+    assert answer.status_code == 202, answer.content
+    mail = message_from_bytes(bytes(MessageBody.objects.get().content), policy=SMTP)
+    assert mail["Subject"] == subject
+    assert {part.get_content_type(): part.get_content().strip() for part in mail.walk()} == bodies
 
 
 @pytest.mark.parametrize("body", [[], [MAIL] * 1001])

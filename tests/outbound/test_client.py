@@ -146,6 +146,56 @@ def test_a_django_program_sends_by_one_setting(live_server: LiveServer, token: s
         assert expected in contents[2]
 
 
+@pytest.fixture
+def django_backend(live_server: LiveServer, token: str, settings: Any) -> Any:
+    settings.OUTBOUND_URL, settings.OUTBOUND_TOKEN = live_server.url, token
+    return get_connection("outbound.backend.EmailBackend")
+
+
+def subjects() -> list[str]:
+    return list(Message.objects.order_by("pk").values_list("subject", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_django_program_may_send_mail_without_subject_or_body(django_backend: Any) -> None:
+    mails = [EmailMessage("", "", None, ["bob@example.com"]), EmailMessage("Hello", None, None, ["bob@example.com"])]
+    assert django_backend.send_messages(mails) == 2
+    assert subjects() == ["", "Hello"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("silent", [False, True])
+def test_one_mail_that_is_refused_stops_no_other(django_backend: Any, silent: bool) -> None:
+    django_backend.fail_silently = silent
+    good = [EmailMessage(f"Number {n}", "Text.", None, ["bob@example.com"]) for n in range(3)]
+    bad = EmailMessage("Bad", "Text.", None, ["not an address"])
+    worse = EmailMessage("Worse", "Text.", None, ["bob@example.com"], headers={"Return-Path": "x"})
+    mails = [good[0], bad, good[1], worse, good[2]]
+    if silent:
+        assert django_backend.send_messages(mails) == 3
+    else:
+        with pytest.raises(ServiceError, match="2 of 5 mails were refused, the others accepted") as caught:
+            django_backend.send_messages(mails)
+        assert list(caught.value.errors) == ["to.0.email"]
+    assert subjects() == ["Number 0", "Number 1", "Number 2"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_became_of_each_stands_in_its_place_over_batches(client_of_service: Client) -> None:
+    messages: list[dict[str, Any]] = [{**MAIL, "subject": f"Number {n}"} for n in range(1_100)]
+    for place in (0, 7, 1_050):
+        messages[place] = {**MAIL, "to": ["nobody"]}
+    messages[3] = {**MAIL, "subject": "x" * 2_000}  # refused earlier, for its shape
+    outcomes = client_of_service.send_each(messages)
+    refused = [place for place, one in enumerate(outcomes) if isinstance(one, ServiceError)]
+    assert refused == [0, 3, 7, 1_050]
+    assert list(outcomes[3].errors) == ["subject"]  # type: ignore[union-attr]
+    assert Message.objects.count() == 1_096
+    by_id = dict(Message.objects.values_list("pk", "subject"))
+    for place, one in enumerate(outcomes):
+        assert isinstance(one, ServiceError) or by_id[int(one.id)] == f"Number {place}"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_failing_silently_is_up_to_the_program(live_server: LiveServer, token: str, settings: Any) -> None:
     settings.OUTBOUND_URL, settings.OUTBOUND_TOKEN = live_server.url, "aat_wrong"

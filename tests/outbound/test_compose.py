@@ -204,7 +204,8 @@ def test_other_headers_are_refused(header: tuple[str, str]) -> None:
 
 
 def test_everything_wrong_with_a_request_is_named_at_once() -> None:
-    request = raw(to=(ANA, Recipient("nobody", "a\nb")), subject=" ", text=None, context={"a": "b"}, reply_to_token="@")
+    to = (ANA, Recipient("nobody", "a\nb"))
+    request = raw(to=to, subject=None, text=None, context={"a": "b"}, reply_to_token="@")
     assert set(refused(request)) == {"to.1.email", "subject", "text", "context", "reply_to_token"}
 
 

@@ -3,9 +3,11 @@
 import re
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from pydantic import SecretStr
 from pytest_django import Settings
 from pytest_httpserver import HTTPServer
@@ -323,3 +325,10 @@ def test_what_the_operator_pinned_is_tested_as_it_runs(smtp_server: SmtpServers,
     settings.EMAILCFG_PINS = {"EMAILCFG__SMTP__PORT": "none"}
     with pytest.raises(testsend.TestRefused, match="EMAILCFG__SMTP__PORT"):
         outcome_of(a_config(1))
+
+
+def test_a_test_whose_process_died_is_told_to_be_interrupted_in_lists_too(smtp_server: SmtpServers) -> None:
+    dead, living = (testsend.prepare(a_plan(a_config(smtp_server().port)), ANA).test for _ in range(2))
+    TestSend.objects.filter(pk=dead.pk).update(beat_at=timezone.now() - timedelta(minutes=3))
+    assert testrun.settle_all_silent() == 1
+    assert {test.pk: test.state for test in TestSend.objects.all()} == {dead.pk: "interrupted", living.pk: "running"}

@@ -12,7 +12,7 @@ from emailcfg.diagnosis.shown_facts import lines
 from emailcfg.management.commands import emailcfg
 from emailcfg.management.commands.emailcfg import REFUSALS, USAGE, document_bytes, verb_parser
 from emailcfg.models import TestSend
-from outbound import testrun, testsend
+from outbound import testrun, testsend, transcript
 from outbound.api_test import as_json
 from outbound.testsend import Plan, TestRefused
 
@@ -28,6 +28,7 @@ class Command(emailcfg.Command):
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--revision", type=int, help="a saved revision")
         what.add_argument("--file", help="a configuration (JSON or YAML) that need not be saved, - for standard input")
+        parser.add_argument("--kind", default="test", help="the kind of mail, filled with sample data; by default test")
         parser.add_argument("--dry-run", action="store_true", help="log in and ask for the recipient; send no mail")
         parser.add_argument("--facts", action="store_true", help="tell all that each step learnt")
 
@@ -46,18 +47,20 @@ class Command(emailcfg.Command):
                 refusal = {"error": {"code": getattr(error, "code", "refused"), "detail": str(error)}}
                 self.stdout.write(json.dumps(refusal))
             raise CommandError(str(error)) from None
+        if not options["json"]:
+            self.stdout.write(f"{transcript.subject(prepared.test)}:")
         self._told, self._facts = 0, options["facts"]
         test = testrun.run(prepared, observer=(lambda ladder: None) if options["json"] else self._tell)
         self._conclude(test, as_document=options["json"])
 
     def _plan(self, options: dict[str, Any]) -> Plan:
         if options["file"] is None:
-            return testsend.of_revision(options["revision"], to=options["to"], dry_run=options["dry_run"])
+            return testsend.of_revision(options["revision"], options["to"], options["kind"], options["dry_run"])
         active = activation.current().revision
         base = revisions.read(active).config if active is not None else None
         document = transfer.parsed(document_bytes(options["file"]))
         config, _ = documents.understood(document.get("config", document), base=base)
-        return Plan(config, TestSend.Source.FORM, None, options["to"], dry_run=options["dry_run"])
+        return Plan(config, TestSend.Source.FORM, None, options["to"], options["kind"], options["dry_run"])
 
     def _tell(self, ladder: Ladder) -> None:
         """Prints each rung once, as soon as it has ended."""
@@ -72,8 +75,9 @@ class Command(emailcfg.Command):
         if as_document:
             self.stdout.write(json.dumps(document, indent=2))
         else:
-            for told in (_finding(test), [f"Would work: {one['sentence']}" for one in test.alternatives]):
-                self.stdout.write("\n".join(told)) if told else None
+            told = [*_finding(test), *(f"Would work: {one['sentence']}" for one in test.alternatives)]
+            for line in (*told, *(f"Note: {sentence}" for sentence in document["caveats"])):
+                self.stdout.write(line)
         if not document["ok"]:
             raise CommandError(document["summary"])
         if not as_document:

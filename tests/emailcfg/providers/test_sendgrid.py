@@ -86,6 +86,17 @@ def test_the_payload_says_what_the_mail_says(sendgrid_server: SendGridServer) ->
     }
 
 
+def test_what_the_api_refuses_empty_is_handed_over_as_a_space(sendgrid_server: SendGridServer) -> None:
+    """Mail may have neither subject nor text (RFC 5322); the API's schema asks for one character of each."""
+    content = b"From: hello@example.com\r\nTo: ada@example.org\r\nSubject: \r\n\r\n"
+    session = session_with(sendgrid_server)
+    opened(session)
+    record = deliver(session, [Mail(8, "hello@example.com", ("ada@example.org",), content)])
+    assert record.results[0].failure is None
+    (sent,) = sendgrid_server.sent
+    assert (sent["subject"], sent["content"]) == (" ", [{"type": "text/plain", "value": " "}])
+
+
 @pytest.mark.parametrize(
     ("answer", "error_class", "reason", "goes_on"),
     [

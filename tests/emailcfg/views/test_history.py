@@ -1,9 +1,12 @@
 """The History page, a revision's page, differences and deleting drafts, through HTTP."""
 
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from emailcfg import revisions
 from emailcfg.models import ConfigRevision
@@ -146,3 +149,49 @@ def test_deleting_needs_a_csrf_token(admin_user: Any) -> None:
     client.force_login(admin_user)
     assert client.post(f"/configuration/revisions/{draft.number}/delete/").status_code == 403
     assert ConfigRevision.objects.filter(pk=draft.pk).exists()
+
+
+def listed_tests(client: Client, revision: ConfigRevision, query: str = "") -> str:
+    page = client.get(f"/configuration/revisions/{revision.number}/{query}").content.decode()
+    return page.split('id="tests"')[1].split("</section>")[0]
+
+
+def test_the_tests_of_a_revision_are_listed_with_who_when_to_whom_and_the_outcome(admin_client: Client) -> None:
+    revision = a_revision()
+    common = {"recipient": "ben@acme.example", "server": "smtp.acme.com:587"}
+    passed = a_test_of(revision, "passed", dry_run=True, **common)
+    failed = a_test_of(revision, "failed", explanation={"title": "The password was refused."}, **common)
+    moment = timezone.now()
+    received = a_test_of(revision, "received", finished_at=moment, received_at=moment + timedelta(seconds=12), **common)
+    a_test_of(a_revision(smtp__timeout_s=9), "failed")
+    shown = " ".join(re.sub("<[^>]+>", " ", listed_tests(admin_client, revision)).split())
+    assert shown.index(f"Test {received.pk}") < shown.index(f"Test {failed.pk}") < shown.index(f"Dry run {passed.pk}")
+    assert shown.count("ben@acme.example smtp.acme.com:587 ana@acme.com") == 3
+    for outcome in ("received after 12 seconds", "failed The password was refused.", "passed without sending"):
+        assert outcome in shown
+    assert shown.count("a moment ago") == 3
+
+
+def test_long_lists_of_tests_have_pages_and_health_checks_are_apart(admin_client: Client) -> None:
+    revision = a_revision()
+    tests = [a_test_of(revision) for _ in range(12)]
+    checks = [a_test_of(revision, "passed", source="health", dry_run=True) for _ in range(3)]
+    first = listed_tests(admin_client, revision)
+    assert first.count("<tr>") == 1 + 10
+    assert "Health checks: 3, the last" in first
+    assert f"/configuration/tests/{checks[-1].pk}/" in first
+    (older,) = re.findall(r'href="(\?tests_before=[^"]+)"', first)
+    second = listed_tests(admin_client, revision, older.partition("#")[0])
+    assert re.findall(r">Test (\d+)<", second) == [str(tests[1].pk), str(tests[0].pk)]
+    with_checks = listed_tests(admin_client, revision, "?checks=1")
+    assert with_checks.count(">Health check ") == 3
+    assert "tests_before=" in with_checks
+    assert listed_tests(admin_client, revision, "?tests_before=nonsense").count("<tr>") == 11
+
+
+def test_a_test_under_other_fixed_fields_says_so(admin_client: Client) -> None:
+    revision = a_revision()
+    a_test_of(revision, pins="another environment")
+    page = admin_client.get(f"/configuration/revisions/{revision.number}/").content.decode()
+    assert "The environment fixed other fields then" in page
+    assert "not tested" in page

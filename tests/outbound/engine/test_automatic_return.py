@@ -13,8 +13,8 @@ from emailcfg import activation, revisions
 from emailcfg.encryption import KeyRing
 from emailcfg.models import Activation, ActiveConfig
 from emailcfg.schema import EmailConfig
-from outbound import queue
-from outbound.engine import reports, transport
+from outbound import queue, transport
+from outbound.engine import reports
 from outbound.models import Message
 from tests.outbound.engine.running import running, until
 from tests.outbound.making import ANA, a_config, activate, queued

@@ -190,7 +190,7 @@ def test_without_a_delivery_service_mail_is_accepted_and_waits() -> None:
 
 def test_a_secret_that_does_not_open_is_refused_and_the_last_good_configuration_goes_on(monkeypatch: Any) -> None:
     from emailcfg.encryption import SecretUndecryptable
-    from outbound.engine import transport
+    from outbound import transport
 
     real = transport.secrets.open_all
 
