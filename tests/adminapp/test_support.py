@@ -56,7 +56,11 @@ def test_headers_are_read_into_hops_and_findings(admin_client: Client) -> None:
 
 
 def test_the_sender_domain_is_checked_without_javascript_too(admin_client: Client, settings: Settings) -> None:
-    with DnsServer({"acme.example": {"MX": ["10 mx.acme.example."], "TXT": ["v=spf1 -all"]}}) as server:
+    zone = {
+        "acme.example": {"MX": ["10 mx.acme.example."], "TXT": ["v=spf1 -all"]},
+        "mx.acme.example": {"A": ["192.0.2.1"]},
+    }
+    with DnsServer(zone) as server:
         settings.DNS_RESOLVER = ("127.0.0.1", server.port)
         page = posted(admin_client, "domain", general__sender_email="a@acme.example", provider="sendgrid")
     assert "Replies and bounces to acme.example go to mx.acme.example." in page
