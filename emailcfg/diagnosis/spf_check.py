@@ -163,7 +163,7 @@ def _remarks(found: Survey) -> list[str]:
     told = []
     if found.lookups:
         told.append(f"The record needs {found.lookups} of 10 DNS look-ups.")
-        told += [f"{text}: {cost}" for text, cost in found.costs if cost > 1]
+        told += [f"{text} takes {cost} of them." for text, cost in found.costs if cost > 1]
     if found.voids:
         names = ", ".join(found.voids[:4])
         told.append(f"These names lead to nothing and can be removed: {names}.")
