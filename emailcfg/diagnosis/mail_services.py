@@ -53,7 +53,7 @@ _SERVICES = (
         (),  # random for each identity
         True,
         "The SES console shows the three records under Identities, your domain, Authentication.",
-        ("amazonaws.com", "amazonaws.com.cn"),
+        ("amazonaws.com", "api.aws"),
     ),
     # The services below are known for their SPF domain; each shows its DKIM records beside the domain it sends for.
     MailService("Mailgun", "mailgun.org", (), False, "Mailgun shows them under Domain settings, DNS records.",

@@ -9,9 +9,9 @@ from pytest_django import Settings
 from emailcfg.models import AuditEvent, TestSend
 from emailcfg.network import NetworkPolicy
 from outbound import testrun
-from tests.outbound.making import a_config, activate
 from tests.emailcfg.diagnosis.keys import dkim
 from tests.emailcfg.diagnosis.received_mails import MICROSOFT
+from tests.outbound.making import a_config, activate
 from tests.servers.dns import DnsServer
 from tests.servers.scripted import ScriptedSmtp
 
