@@ -174,3 +174,27 @@ def test_what_the_clipboard_does_to_headers_changes_nothing(text: str, damage) -
 )
 def test_spans_read_as_people_say_them(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+def test_results_above_the_border_count_under_whatever_name_the_receiver_checks() -> None:
+    """iCloud, for one, checks under another domain than its mail servers have."""
+    read = read_headers(
+        "Authentication-Results: dmarc.cloud.example; dmarc=pass header.from=acme.example\n"
+        "Received: from mail.acme.example ([203.0.113.9]) by mx.fruit.example with ESMTPS; "
+        "Mon, 23 Nov 2026 14:00:00 +0000\n"
+        "Authentication-Results: dmarc.cloud.example; dmarc=fail header.from=acme.example\n"
+    )
+    assert read.trusted
+    assert [(one.method, one.result) for one in read.findings] == [("dmarc", "pass")]
+
+
+def test_a_machine_with_a_private_address_belongs_to_the_receiver_whatever_its_name() -> None:
+    read = read_headers(
+        "Received: from filter.vendor.example ([10.0.0.4]) by mx.example.org with SMTP; Mon, 23 Nov 2026 14:00:02 +0000\n"
+        "Received: from mail.acme.example ([203.0.113.9]) by mx.example.org with ESMTPS; "
+        "Mon, 23 Nov 2026 14:00:00 +0000\n"
+        "Authentication-Results: mx.example.org; dmarc=pass header.from=acme.example\n"
+    )
+    assert [hop.internal for hop in read.hops] == [False, True]
+    assert read.trusted
+    assert "At least one hop was not encrypted." not in read.notes
