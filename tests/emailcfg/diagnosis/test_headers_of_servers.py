@@ -190,7 +190,8 @@ def test_results_above_the_border_count_under_whatever_name_the_receiver_checks(
 
 def test_a_machine_with_a_private_address_belongs_to_the_receiver_whatever_its_name() -> None:
     read = read_headers(
-        "Received: from filter.vendor.example ([10.0.0.4]) by mx.example.org with SMTP; Mon, 23 Nov 2026 14:00:02 +0000\n"
+        "Received: from filter.vendor.example ([10.0.0.4]) by mx.example.org with SMTP; "
+        "Mon, 23 Nov 2026 14:00:02 +0000\n"
         "Received: from mail.acme.example ([203.0.113.9]) by mx.example.org with ESMTPS; "
         "Mon, 23 Nov 2026 14:00:00 +0000\n"
         "Authentication-Results: mx.example.org; dmarc=pass header.from=acme.example\n"
