@@ -1,6 +1,8 @@
 """The check of the sender's domain, in the background: DNS may be slow, and the page must not wait for it."""
 
+import ipaddress
 import logging
+import re
 import secrets as random
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,18 +21,21 @@ logger = logging.getLogger(__name__)
 
 _KEPT_S = 900
 _MAX_SELECTORS = 10
+_SELECTOR = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _runners = ThreadPoolExecutor(max_workers=2, thread_name_prefix="domaincheck")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be checked. `provider` is "smtp" or "sendgrid"; `selectors` are further DKIM selectors."""
+    """What is to be checked. `provider` is "smtp" or "sendgrid"; `selectors` are further DKIM selectors,
+    `addresses` those from which the relay sends, where the administrator knows them."""
 
     sender: str
     provider: str = "smtp"
     host: str = ""
     reply_to_domain: str = ""
     selectors: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
 
     @property
     def domain(self) -> str:
@@ -52,14 +57,23 @@ def of_posted(posted: Mapping[str, str]) -> Question:
 
     sender = text("general__sender_email", 320)
     provider = "sendgrid" if posted.get("sendgrid__enabled") or posted.get("provider") == "sendgrid" else "smtp"
-    selectors = text("selectors").replace(",", " ").split()[:_MAX_SELECTORS]
+    selectors = [one for one in text("selectors").replace(",", " ").split() if _SELECTOR.fullmatch(one)]
+    addresses = [one for one in text("addresses").replace(",", " ").split() if _is_address(one)]
     return Question(
         sender if "@" in sender or not sender else f"postmaster@{sender}",
         provider,
         text("smtp__host") if provider == "smtp" else "",
         text("general__reply_to_domain"),
-        tuple(selectors),
+        tuple(selectors[:_MAX_SELECTORS]),
+        tuple(addresses[:_MAX_SELECTORS]) if provider == "smtp" else (),
     )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def check(question: Question) -> dict[str, Any]:
@@ -69,6 +83,7 @@ def check(question: Question) -> dict[str, Any]:
         provider=question.provider,
         host=question.host,
         selectors=question.selectors,
+        addresses=question.addresses,
         reply_to_domain=question.reply_to_domain,
         lookup=Lookup(_resolver()),
     )

@@ -190,7 +190,9 @@ class TestSend(models.Model):
         seconds = max(0, round((self.received_at - self.finished_at).total_seconds()))
         if seconds < 120:
             return "1 second" if seconds == 1 else f"{seconds} seconds"
-        return f"{round(seconds / 60)} minutes"
+        if seconds < 2 * 3600:
+            return f"{round(seconds / 60)} minutes"
+        return f"{round(seconds / 3600)} hours" if seconds < 2 * 86400 else f"{round(seconds / 86400)} days"
 
 
 class ServiceInstance(models.Model):

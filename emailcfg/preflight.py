@@ -172,11 +172,12 @@ def _of_dns(config: EmailConfig, running: EmailConfig | None, lookup: Lookup | N
         host=config.smtp.host if config.provider == "smtp" else "",
         reply_to_domain=general.reply_to_domain,
         lookup=lookup,
+        names=("spf", "reply_to_mx"),
     )
     return [
         Consequence(Level.WARNING, f"dns_{check.name}", f"{check.sentence} {check.next_step}".strip())
         for check in checked.checks
-        if check.name in ("spf", "reply_to_mx") and check.state in (State.WARNING, State.PROBLEM)
+        if check.state in (State.WARNING, State.PROBLEM)
     ]
 
 

@@ -10,12 +10,13 @@ from pydantic import SecretStr
 
 from emailcfg.providers.base import ErrorClass, Failure, Step
 from emailcfg.providers.sendgrid import BASE_URLS
-from emailcfg.providers.ses import looks_like_aws_secret, region_of
+from emailcfg.providers.ses import looks_like_access_key_id, looks_like_aws_secret, region_of
 from emailcfg.schema import EmailConfig
 
 SecretShape = str  # "", "iam-secret", "app-password", "not-ascii:<position>"
 
 _APP_PASSWORD = re.compile(r"^[a-z]{4} ?[a-z]{4} ?[a-z]{4} ?[a-z]{4}$")
+_PERSONAL = re.compile(r"@(?:outlook|hotmail|live|msn)\.(?:com|de|fr|es|it|co\.uk)$", re.IGNORECASE)
 _SES_REGION = re.compile(r"in region ([a-z]{2}(?:-[a-z]+)+-\d)", re.IGNORECASE)
 _SES_IDENTITIES = re.compile(r"in region [a-z0-9-]+:\s*(.+)$", re.IGNORECASE | re.DOTALL)
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+\w")
@@ -108,6 +109,7 @@ def known(failure: Failure, context: Context) -> dict[str, str]:
         "our_address": _our_address(text),
         "iam_secret": _yes(context.secret_shape, "iam-secret"),
         "in_doubt": _yes(failure.error_class, ErrorClass.IN_DOUBT),
+        "microsoft_personal": "yes" if _PERSONAL.search(context.username) else "",
         "app_password": _yes(context.secret_shape, "app-password"),
         "clock": f"{context.now:%Y-%m-%d %H:%M} UTC",
         **_of_ses(text, context),
@@ -120,8 +122,11 @@ def known(failure: Failure, context: Context) -> dict[str, str]:
 
 def _of_ses(text: str, context: Context) -> dict[str, str]:
     host_region = region_of(context.host)
+    at_ses = host_region is not None and bool(context.username)
     region = _SES_REGION.search(text)
     facts = {"host_region": host_region or "", "region": region.group(1).lower() if region else ""}
+    if at_ses and not looks_like_access_key_id(context.username):
+        facts["odd_user"] = context.username
     if host_region and region and facts["host_region"] != facts["region"]:
         facts["region_differs"] = "yes"
     listed = _SES_IDENTITIES.search(text)
@@ -130,6 +135,8 @@ def _of_ses(text: str, context: Context) -> dict[str, str]:
         facts["identities"] = ", ".join(identities)
         if context.recipient.lower() in identities and context.sender.lower() not in identities:
             facts["identity_is_recipient"] = "yes"
+        elif context.recipient.lower() in identities and context.recipient.lower() != context.sender.lower():
+            facts["also_recipient"] = context.recipient
     return facts
 
 

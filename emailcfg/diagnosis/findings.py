@@ -21,13 +21,19 @@ class Record:
 
     @property
     def text(self) -> str:
-        value = f'"{self.value}"' if self.kind == "TXT" else self.value
+        """One line of a zone file. A string of a TXT record holds at most 255 bytes, so a longer one is split."""
+        pieces = [self.value[start : start + 255] for start in range(0, max(len(self.value), 1), 255)]
+        value = " ".join(f'"{piece}"' for piece in pieces) if self.kind == "TXT" else self.value
         return f"{self.name}. {self.kind} {value}"
+
+    def as_json(self) -> dict[str, str]:
+        return {"name": self.name, "kind": self.kind, "value": self.value}
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`name` is mx, spf, dkim, dmarc or reply_to_mx; `found` the records as published."""
+    """`name` is mx, spf, dkim, dmarc or reply_to_mx; `found` the records as published, `details` what they say and
+    what else an expert would remark, a sentence each."""
 
     name: str
     title: str
@@ -36,6 +42,7 @@ class Check:
     next_step: str = ""
     found: tuple[str, ...] = ()
     publish: Record | None = None
+    details: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -46,15 +53,18 @@ class Check:
             "next_step": self.next_step,
             "found": list(self.found),
             "publish": self.publish.text if self.publish else "",
+            "record": self.publish.as_json() if self.publish else None,
+            "details": list(self.details),
         }
 
 
-def unchecked(name: str, title: str, domain: str) -> Check:
-    """DNS did not answer: nothing is known, and nothing is wrong."""
-    return Check(
-        name,
-        title,
-        State.UNKNOWN,
-        f"{title} of {domain} could not be checked: no DNS server answered.",
-        "Check again from a machine with internet access, or set a DNS server that this machine can reach.",
-    )
+def unchecked(name: str, title: str, domain: str, asked: str, *, servfail: bool) -> Check:
+    """DNS did not answer about `asked`: nothing is known, and nothing is wrong."""
+    about = "" if asked == domain else f" about {asked}"
+    if servfail:
+        why = f"the DNS server could not find out{about} (SERVFAIL)"
+        step = f"Ask whoever keeps the zone of {asked} whether its name servers answer and its DNSSEC signatures hold."
+    else:
+        why = f"no DNS server answered{about}"
+        step = "Check again from a machine with internet access, or set a DNS server that this machine can reach."
+    return Check(name, title, State.UNKNOWN, f"{title} of {domain} could not be checked: {why}.", step)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import dns.exception
 import dns.name
+import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
@@ -12,7 +13,12 @@ from emailcfg import rules
 
 
 class Unanswered(Exception):
-    """DNS gave no answer (timeout, refused, no resolver, air-gapped): nothing is known, nothing is wrong."""
+    """DNS gave no answer (timeout, refused, no resolver, air-gapped): nothing is known, nothing is wrong. `name` is
+    what was asked for; `servfail` says that the DNS server did answer, namely that it could not find out."""
+
+    def __init__(self, name: str, *, servfail: bool = False) -> None:
+        super().__init__(name)
+        self.name, self.servfail = name, servfail
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,10 @@ class Lookup:
         kinds = {4: ("A",), 6: ("AAAA",), None: ("A", "AAAA")}[version]
         return [address for kind in kinds for address in self._answers(name, kind)]
 
+    def alias(self, name: str) -> str:
+        """The name that a CNAME record points to, without the final dot; "" without one."""
+        return next(iter(self._answers(name, "CNAME")), "").rstrip(".")
+
     def exists(self, name: str) -> bool:
         """Whether the name is in DNS at all, whatever its records."""
         self._answers(name, "A")
@@ -86,11 +96,19 @@ class Lookup:
         except (dns.name.NameTooLong, dns.name.BadEscape, UnicodeError):
             return []
         except (dns.exception.DNSException, OSError) as error:
-            raise Unanswered(name) from error
+            raise Unanswered(name, servfail=_says_servfail(error)) from error
         if kind == "TXT":
             # servers turn the order of records round; ours is the same each time
             return sorted(b"".join(record.strings).decode("utf-8", "replace") for record in answer)
         return [record.to_text() for record in answer]
+
+
+def _says_servfail(error: Exception) -> bool:
+    """Whether a server did answer, and said that it could not find out (dead name servers, DNSSEC that is broken)."""
+    if not isinstance(error, dns.resolver.NoNameservers):
+        return False
+    answers = [told[4] for told in error.kwargs.get("errors", ()) if len(told) > 4 and told[4] is not None]
+    return any(answer.rcode() == dns.rcode.SERVFAIL for answer in answers)
 
 
 def _normal(name: str) -> str:

@@ -1,48 +1,20 @@
-"""SPF (RFC 7208): reads records, evaluates them for an address, and surveys all that a record includes."""
+"""SPF (RFC 7208): what a receiver finds when an address sends for a domain."""
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from emailcfg.diagnosis.lookup import Lookup
+from emailcfg.diagnosis.spf_record import Outcome, PermanentError, Term, only_record, parse
 
-Outcome = Literal["none", "neutral", "pass", "fail", "softfail", "permerror"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_LOOKUPS = 10  # RFC 7208 section 4.6.4
 MAX_VOIDS = 2
 _MAX_MX = 10
-_OUTCOMES: dict[str, Outcome] = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}
-_TERM = re.compile(r"^([+\-~?]?)([A-Za-z][A-Za-z0-9._-]*)(?:([:/=])(.*))?$", re.DOTALL)
-_MECHANISMS = {"all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists"}
-_CIDR = re.compile(r"^(.*?)(?:/(\d{1,3}))?(?://(\d{1,3}))?$", re.DOTALL)
 _MACRO = re.compile(r"%(?:\{([slodiphcrtvSLODIPHCRTV])(\d{0,3})([rR]?)([.\-+,/_=]*)\}|([%_\-]))")
-
-
-class PermanentError(Exception):
-    """The record can't be evaluated, so receivers treat it as an error. The message is a whole sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One mechanism (`name` of RFC 7208 section 5) or, without qualifier, a modifier."""
-
-    outcome: Outcome
-    name: str
-    value: str
-    modifier: bool = False
-
-    @property
-    def prefixes(self) -> tuple[str, int, int]:
-        """The value without its prefix lengths, and those for IPv4 and IPv6 ("a:host/24//64")."""
-        found = _CIDR.match(self.value)
-        target, four, six = found.groups() if found else (self.value, None, None)
-        lengths = (int(four or 32), int(six or 128))
-        if lengths[0] > 32 or lengths[1] > 128:
-            raise PermanentError(f"The record holds “{self.name}:{self.value}”, whose prefix length is too large.")
-        return target, *lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +25,6 @@ class Evaluation:
     decided_by: str = ""
 
 
-@dataclass
-class Survey:
-    """Everything a record includes: the domains reached by include or redirect with a pass, and what it costs."""
-
-    domains: set[str] = field(default_factory=set)
-    lookups: int = 0
-    error: str = ""
-
-
-def records_of(domain: str, lookup: Lookup) -> list[str]:
-    """The SPF records of a domain, as published."""
-    return [text for text in lookup.txt(domain) if re.match(r"v=spf1(?: |$)", text, re.IGNORECASE)]
-
-
-def parse(record: str) -> list[Term]:
-    """Raises PermanentError on a term that is none."""
-    terms = []
-    for text in record.split()[1:]:
-        found = _TERM.match(text)
-        qualifier, name, mark, value = found.groups() if found else ("", "", "", "")
-        name = name.lower()
-        if found and mark == "=" and not qualifier:
-            terms.append(Term("neutral", name, value or "", modifier=True))
-        elif found and mark != "=" and name in _MECHANISMS:
-            # "a/24" has no domain: the slash belongs to the value
-            value = f"/{value}" if mark == "/" else value or ""
-            if name in ("include", "exists", "ip4", "ip6") and not value:
-                raise PermanentError(f"The record holds “{text}”, which names nothing.")
-            terms.append(Term(_OUTCOMES[qualifier or "+"], name, value))
-        else:
-            raise PermanentError(f"The record holds “{text[:60]}”, which SPF does not know.")
-    return terms
-
-
 def evaluate(domain: str, address: str, *, sender: str, helo: str, lookup: Lookup) -> Evaluation:
     """What a receiver finds when `address` sends for `sender`; raises Unanswered when DNS does not answer."""
     try:
@@ -95,45 +33,17 @@ def evaluate(domain: str, address: str, *, sender: str, helo: str, lookup: Looku
         return Evaluation("permerror", str(error))
 
 
-def survey(domain: str, lookup: Lookup) -> Survey:
-    """Walks every include and redirect, whatever would match first: the cost in the worst case."""
-    found = Survey()
+def network_of(term: Term) -> Network:
+    """The network of an ip4 or ip6 term; raises PermanentError when it names none of its kind."""
     try:
-        _walk(domain, lookup, found, seen=set(), passing=True)
-    except PermanentError as error:
-        found.error = str(error)
-    return found
-
-
-def _only(domain: str, lookup: Lookup) -> str | None:
-    records = records_of(domain, lookup)
-    if len(records) > 1:
-        raise PermanentError(f"{domain} has {len(records)} SPF records, where only one is allowed.")
-    return records[0] if records else None
-
-
-def _walk(domain: str, lookup: Lookup, found: Survey, *, seen: set[str], passing: bool) -> None:
-    record = _only(domain, lookup)
-    if record is None:
-        if seen:
-            raise PermanentError(f"The record includes {domain}, which has no SPF record.")
-        return
-    terms = parse(record)
-    has_all = any(term.name == "all" and not term.modifier for term in terms)
-    for term in terms:
-        if term.modifier and (term.name != "redirect" or has_all):
-            continue
-        if term.name in ("include", "a", "mx", "ptr", "exists", "redirect"):
-            found.lookups += 1
-        if term.name in ("include", "redirect") and "%" not in term.value:
-            target = term.value.lower().rstrip(".")
-            if target in seen or target == domain:
-                raise PermanentError(f"The record includes {target} in a circle.")
-            good = passing and (term.modifier or term.outcome == "pass")
-            if good:
-                found.domains.add(target)
-            if found.lookups <= 3 * MAX_LOOKUPS:  # far beyond the limit there is nothing left to learn
-                _walk(target, lookup, found, seen=seen | {domain}, passing=good)
+        network = ipaddress.ip_network(term.value, strict=False)
+    except ValueError:
+        raise PermanentError(f"The record holds “{term.name}:{term.value[:60]}”, which is no address.") from None
+    if f"ip{network.version}" != term.name:
+        raise PermanentError(
+            f"The record holds “{term.name}:{term.value[:60]}”; that address belongs to the other kind."
+        )
+    return network
 
 
 class _Check:
@@ -144,7 +54,7 @@ class _Check:
         self.lookups = self.voids = 0
 
     def host(self, domain: str) -> Evaluation:
-        record = _only(domain, self.lookup)
+        record = only_record(domain, self.lookup)
         if record is None:
             return Evaluation("none")
         terms = parse(record)
@@ -192,10 +102,7 @@ class _Check:
                 return False
 
     def _in_network(self, term: Term) -> bool:
-        try:
-            return self.address in ipaddress.ip_network(term.value, strict=False)
-        except ValueError:
-            raise PermanentError(f"The record holds “{term.name}:{term.value[:60]}”, which is no address.") from None
+        return self.address in network_of(term)
 
     def _is_one_of(self, host: str, lengths: list[int], *, counted: bool = True) -> bool:
         found = self.lookup.addresses(host, version=self.address.version)

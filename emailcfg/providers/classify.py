@@ -80,7 +80,9 @@ RULES: tuple[Rule, ...] = (
         _CONFIGURATION, "encryption_required", frozenset(Stage) - {Stage.GREETING}, _codes(530), "", _any(r"STARTTLS")
     ),
     Rule(_CONFIGURATION, "encryption_required", DIALOGUE, _codes(538)),
-    Rule(_CONFIGURATION, "basic_auth_retired", DIALOGUE, HARD, "5.7.30"),
+    # 5.7.30 is Microsoft's word for a retired login, and Google's for a mail without DKIM.
+    Rule(_CONFIGURATION, "basic_auth_retired", LOGIN | SENDER, HARD, "5.7.30"),
+    Rule(_CONFIGURATION, "basic_auth_retired", DIALOGUE, HARD, "5.7.30", _any(r"basic auth")),
     Rule(_CONFIGURATION, "auth_not_accepted", LOGIN, _codes(500, 502, 503, 504)),
     Rule(_CONFIGURATION, "login_refused", LOGIN, HARD),
     Rule(_CONFIGURATION, "auth_required", MAIL, _codes(530)),
@@ -110,6 +112,7 @@ RULES: tuple[Rule, ...] = (
     Rule(_CONFIGURATION, "address_without_name", MAIL, HARD, "", _any(r"ipv6 sending guidelines")),
     # The sender address, at whatever stage the server looks at it.
     Rule(_SENDER, "sender_not_authenticated", MAIL, HARD, "5.7.26"),
+    Rule(_SENDER, "sender_not_authenticated", MAIL, HARD, "5.7.30"),
     Rule(_SENDER, "sender_not_verified", MAIL, HARD, "", _any(r"(address|domain|identity) is not verified")),
     Rule(_SENDER, "sender_not_allowed", MAIL, HARD, "5.7.60"),
     Rule(_SENDER, "sender_not_allowed", MAIL, HARD, "5.2.252"),

@@ -18,6 +18,7 @@ REGIONS = (
     ("ap-northeast-1", "Asia Pacific (Tokyo)"),
     ("ap-northeast-2", "Asia Pacific (Seoul)"),
     ("ap-northeast-3", "Asia Pacific (Osaka)"),
+    ("ap-south-2", "Asia Pacific (Hyderabad)"),
     ("ap-south-1", "Asia Pacific (Mumbai)"),
     ("ap-southeast-1", "Asia Pacific (Singapore)"),
     ("ap-southeast-2", "Asia Pacific (Sydney)"),
@@ -30,6 +31,7 @@ REGIONS = (
     ("eu-west-2", "Europe (London)"),
     ("eu-west-3", "Europe (Paris)"),
     ("il-central-1", "Israel (Tel Aviv)"),
+    ("me-central-1", "Middle East (UAE)"),
     ("me-south-1", "Middle East (Bahrain)"),
     ("sa-east-1", "South America (São Paulo)"),
     ("us-gov-east-1", "AWS GovCloud (US-East)"),
@@ -37,7 +39,10 @@ REGIONS = (
 )
 REGION_CODES = frozenset(code for code, _ in REGIONS)
 
-_HOST = re.compile(r"^email-smtp(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com$")
+# Public endpoints, dual-stack ones (api.aws), and those of a VPC, which carry an id of their own in front.
+_HOST = re.compile(
+    r"^(?:vpce-[a-z0-9-]+\.)?email-smtp(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:(?:vpce\.)?amazonaws\.com|api\.aws)$"
+)
 _SECRET_KEY = re.compile(r"^[A-Za-z0-9/+]{40}$")
 _ACCESS_KEY_ID = re.compile(r"^(?:AKIA|ASIA)[A-Z0-9]{16}$")
 

@@ -9,6 +9,8 @@ from pytest_django import Settings
 from emailcfg.models import AuditEvent, TestSend
 from emailcfg.network import NetworkPolicy
 from outbound import testrun
+from tests.emailcfg.diagnosis.keys import dkim
+from tests.emailcfg.diagnosis.received_mails import MICROSOFT
 from tests.outbound.making import a_config, activate
 from tests.servers.dns import DnsServer
 from tests.servers.scripted import ScriptedSmtp
@@ -48,15 +50,42 @@ def test_markup_in_a_paste_is_text(admin_client: Client) -> None:
 
 def test_headers_are_read_into_hops_and_findings(admin_client: Client) -> None:
     page = posted(admin_client, "headers", text=HEADERS)
-    assert "took 7 s over 2 hops." in page
+    assert "took 7 s over 2 hops" in page
     assert "TLS 1.3" in page
     assert "SPF for acme.example passed." in page
-    assert "DKIM for acme.example did not pass (fail)." in page
+    assert "The DKIM signature of acme.example does not verify (fail)." in page
     assert "Received: from mail.acme.example" in page.split("id_headers")[2].split("</textarea>")[0]
 
 
+def test_the_selectors_of_a_mail_that_arrived_can_be_checked_at_once(admin_client: Client, settings: Settings) -> None:
+    page = posted(admin_client, "headers", text=MICROSOFT)
+    assert 'name="selectors" value="s1"' in page
+    assert 'name="general__sender_email" value="no-reply@acme.example"' in page
+    with DnsServer({"acme.example": {"MX": ["10 mx.acme.example."]}, "s1._domainkey.acme.example": dkim()}) as server:
+        settings.DNS_RESOLVER = ("127.0.0.1", server.port)
+        page = posted(admin_client, "domain", general__sender_email="no-reply@acme.example", selectors="s1")
+    assert "A DKIM key is published for the selector s1." in page
+
+
+def test_what_the_header_reader_shows_is_text(admin_client: Client) -> None:
+    bad = "<script>alert(1)</script>"
+    text = (
+        f"Received: from a.example by {bad} (TLS) with ESMTP; Mon, 23 Nov 2026 06:00:00 +0000\n"
+        f"Authentication-Results: {bad}; dkim=fail ({bad}) header.d={bad}\n"
+        f"ARC-Authentication-Results: i=1; {bad}; spf=pass\nDKIM-Signature: d={bad}; s={bad}; a={bad}\n"
+        f"From: {bad}@a.example\nSubject: {bad}\n"
+    )
+    page = posted(admin_client, "headers", text=text)
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
 def test_the_sender_domain_is_checked_without_javascript_too(admin_client: Client, settings: Settings) -> None:
-    with DnsServer({"acme.example": {"MX": ["10 mx.acme.example."], "TXT": ["v=spf1 -all"]}}) as server:
+    zone = {
+        "acme.example": {"MX": ["10 mx.acme.example."], "TXT": ["v=spf1 -all"]},
+        "mx.acme.example": {"A": ["192.0.2.1"]},
+    }
+    with DnsServer(zone) as server:
         settings.DNS_RESOLVER = ("127.0.0.1", server.port)
         page = posted(admin_client, "domain", general__sender_email="a@acme.example", provider="sendgrid")
     assert "Replies and bounces to acme.example go to mx.acme.example." in page

@@ -42,6 +42,34 @@ def test_the_code_of_the_mail_is_taken_however_it_is_spaced(accepted: TestSend, 
     assert accepted.took == "10 minutes"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1, "1 second"), (45, "45 seconds"), (119, "119 seconds"), (600, "10 minutes"), (9000, "2 hours"),
+     (200_000, "2 days"), (-3, "0 seconds")],
+)  # fmt: skip
+def test_the_time_it_took_reads_in_its_natural_unit(accepted: TestSend, seconds: int, words: str) -> None:
+    assert accepted.finished_at is not None
+    accepted.received_at = accepted.finished_at + timedelta(seconds=seconds)
+    assert accepted.took == words
+
+
+def test_parallel_guesses_do_not_share_a_try(accepted: TestSend) -> None:
+    """Each request read the row before any of them counted."""
+    copies = [TestSend.objects.get(pk=accepted.pk) for _ in range(receipts.MAX_TRIES + 5)]
+    refusals = []
+    for copy in copies:
+        with pytest.raises(ReceiptRefused) as refused:
+            receipts.enter_code(copy, "WXYZ-9876")
+        refusals.append(str(refused.value))
+    assert sum("not the code" in refusal for refusal in refusals) == receipts.MAX_TRIES
+
+
+def test_the_link_stays_good_when_the_codes_are_used_up_and_the_code_when_the_link_was_used(accepted: TestSend) -> None:
+    TestSend.objects.update(code_tries=receipts.MAX_TRIES)
+    assert "recorded as received" in Client().post(f"/received/{TOKEN}/").content.decode()
+    assert state(accepted) == "received"
+
+
 def test_a_wrong_code_changes_nothing_and_ten_of_them_end_the_guessing(accepted: TestSend) -> None:
     for _ in range(receipts.MAX_TRIES):
         with pytest.raises(ReceiptRefused, match="not the code"):

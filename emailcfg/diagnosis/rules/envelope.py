@@ -158,10 +158,14 @@ RULES = (
         "Open “Sender domain”, publish the SPF and DKIM records it shows for {sender_domain}, wait an hour and "
         "test again.",
         (
-            Match(enhanced=("5.7.26", "4.7.26", "5.7.27", "5.7.30.1", "4.7.27")),
+            # Google tells SPF (27), DKIM (30), DMARC (31, 40) and alignment (32) apart; 515 is Outlook.com's word
+            Match(enhanced=("5.7.26", "5.7.27", "5.7.31", "5.7.32", "5.7.40", "5.7.515")),
+            Match(enhanced=("4.7.26", "4.7.27", "4.7.30", "4.7.31", "4.7.32", "4.7.40")),
+            Match(enhanced=("5.7.30",), words=r"gsmtp|dkim"),
             Match(
                 words=r"unauthenticated (?:email|mail)|not (?:pass|passed) (?:spf|dkim|authentication)|"
-                r"(?:dmarc|spf|dkim).{0,60}(?:fail|reject|not pass)|violat\w+ .{0,30}dmarc"
+                r"(?:dmarc|spf|dkim).{0,60}(?:fail|reject|not pass)|violat\w+ .{0,30}dmarc|"
+                r"required authentication level"
             ),
         ),
         "Email sender guidelines, support.google.com/a/answer/81126",

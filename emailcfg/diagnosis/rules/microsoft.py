@@ -9,6 +9,7 @@ SERVICE = Service(
     signature=r"outlook\.com|office ?365|microsoft|exchange|smtpclientauthentication|storedrv|sendasdenied|"
     r"security defaults polic|submissionquotaexceeded|smtp; client|anonymous clients? does not have permission|"
     r"client (?:was )?not authenticated to send|basic authentication is not supported for client submission|"
+    r"authentication unsuccessful, (?:basic authentication is disabled|the user credentials were incorrect)|"
     r"did not meet the criteria to be authenticated|tenant has exceeded|access denied, tenant|"
     r"5\.7\.3 authentication unsuccessful \[",
     presets=("microsoft365",),
@@ -81,6 +82,39 @@ RULES = (
         SMTP_AUTH,
     ),
     Rule(
+        "microsoft-password-wrong",
+        "Microsoft 365 says that user name or password are wrong.",
+        "Password login is allowed for {username}, and the password that was entered is not the right one. Where the "
+        "account uses a second factor, its own password is refused like a wrong one.",
+        "Sign in as {username} in a browser to prove the password; with a second factor create an app password, where "
+        "the organisation allows them, enter it and test again.",
+        (Match(words=r"user credentials were incorrect"),),
+        SMTP_AUTH,
+    ),
+    Rule(
+        "microsoft-personal-retired",
+        "Outlook.com no longer takes a password here.",
+        "{username} is a personal account of Microsoft's. Since 16 September 2024 these take neither the account's "
+        "password nor an app password over SMTP.",
+        "Use a mailbox of Microsoft 365, or another mail service. There is no setting that allows it again.",
+        (
+            Match(words=r"basic authentication is disabled", facts=("microsoft_personal",)),
+            Match(stages=LOGIN, words=r"authentication unsuccessful", facts=("microsoft_personal",)),
+            Match(stages=LOGIN, hosts=MICROSOFT, facts=("microsoft_personal",)),
+        ),
+        "Modern authentication methods for Outlook, support.microsoft.com",
+    ),
+    Rule(
+        "microsoft-basic-auth-off",
+        "Login by password is switched off for this account.",
+        "Microsoft knows the account and refuses logins by name and password: an authentication policy of the "
+        "organisation forbids them, or it is a personal account, where they ended on 16 September 2024." + DATES,
+        "Ask the organisation's administrator for an authentication policy that allows basic authentication for SMTP "
+        "for {username}, or send through a relay connector or another service.",
+        (Match(words=r"basic authentication is disabled"),),
+        SMTP_AUTH,
+    ),
+    Rule(
         "microsoft-basic-auth-retired",
         "Microsoft no longer takes a password here.",
         "Microsoft has switched off login by name and password for this organisation's client submission."
@@ -91,7 +125,8 @@ RULES = (
         "connector, Azure Communication Services or another mail service.",
         (
             Match(words=r"basic authentication is not supported"),
-            Match(enhanced=("5.7.30",), codes=(550, 535)),
+            Match(enhanced=("5.7.30",), codes=(550, 535), hosts=MICROSOFT),
+            Match(enhanced=("5.7.30",), codes=(550, 535), stages=LOGIN),
         ),
         "Exchange Online to retire basic authentication for client submission, techcommunity.microsoft.com",
     ),

@@ -39,7 +39,10 @@ RULES = (
             Match(stages=LOGIN, hosts=SES, codes=(535,)),
         ),
         CREDENTIALS,
-        notes=(("host_region", "The host belongs to the region {host_region}."),),
+        notes=(
+            ("host_region", "The host belongs to the region {host_region}."),
+            ("odd_user", "The user name {odd_user} is no access key id, which begins with AKIA."),
+        ),
     ),
     Rule(
         "ses-region-mismatch",
@@ -76,6 +79,7 @@ RULES = (
         notes=(
             ("identities", "The check failed for {identities}."),
             ("region", "The region is {region}."),
+            ("also_recipient", "The recipient {also_recipient} failed too, so the account is in the sandbox."),
         ),
     ),
     Rule(

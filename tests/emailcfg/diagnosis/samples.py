@@ -132,6 +132,30 @@ SMTP = (
         "535 5.7.139 Authentication unsuccessful, the request did not meet the criteria to be authenticated.",
         at(OFFICE),
     ),
+    Sample(
+        "microsoft-password-wrong",
+        L,
+        "535 5.7.139 Authentication unsuccessful, the user credentials were incorrect. [AM0PR01.PROD.OUTLOOK.COM]",
+        at(OFFICE),
+    ),
+    Sample(
+        "microsoft-basic-auth-off",
+        L,
+        "535 5.7.139 Authentication unsuccessful, basic authentication is disabled. [PN0PR01CA0024.PROD.OUTLOOK.COM]",
+        at(OFFICE, username="ana@acme.example"),
+    ),
+    Sample(
+        "microsoft-personal-retired",
+        L,
+        "535 5.7.139 Authentication unsuccessful, basic authentication is disabled. [PH7P220CA0132.PROD.OUTLOOK.COM]",
+        at("smtp-mail.outlook.com", username="ana@outlook.com"),
+    ),
+    Sample(
+        "microsoft-personal-retired",
+        L,
+        "535 5.7.3 Authentication unsuccessful [LO4P123CA0207.GBRP123.PROD.OUTLOOK.COM]",
+        at(OFFICE, username="ana@hotmail.com"),
+    ),
     Sample("microsoft-login-refused", L, "535 5.7.3 Authentication unsuccessful [FR0P281CA0001.PROD]", at(OFFICE)),
     Sample(
         "microsoft-basic-auth-retired",
@@ -231,6 +255,13 @@ SMTP = (
     # message and limits
     Sample(
         "sender-not-authenticated", D, "550 5.7.26 Your email has been blocked because the sender is unauthenticated."
+    ),
+    Sample("sender-not-authenticated", D, "550 5.7.30 Blocked because the sender has no DKIM. d9si1 - gsmtp"),
+    Sample("sender-not-authenticated", D, "421 4.7.32 Rate limited because the From: header is not aligned. - gsmtp"),
+    Sample(
+        "sender-not-authenticated",
+        D,
+        "550 5.7.515 Access denied, sending domain acme.example doesn't meet the required authentication level.",
     ),
     Sample("google-daily-limit", S, "550 5.4.5 Daily user sending limit exceeded. - gsmtp", at(GMAIL)),
     Sample(

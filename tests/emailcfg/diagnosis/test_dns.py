@@ -2,43 +2,16 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from emailcfg.diagnosis.dns import SenderDomain, check_sender_domain
-from emailcfg.diagnosis.findings import Check, State
+from emailcfg.diagnosis.dns import check_sender_domain
+from emailcfg.diagnosis.findings import State
 from emailcfg.diagnosis.lookup import Lookup, ResolverSettings
+from tests.emailcfg.diagnosis.domains import Run, check
+from tests.emailcfg.diagnosis.keys import dkim
 from tests.servers.dns import SILENT, DnsServer
-
-Run = Callable[..., SenderDomain]
-
-GOOGLE_ZONE = {
-    "_spf.google.com": {"TXT": ["v=spf1 ip4:192.0.2.0/24 ~all"]},
-    "sendgrid.net": {"TXT": ["v=spf1 ip4:198.51.100.0/24 ~all"]},
-    "amazonses.com": {"TXT": ["v=spf1 ip4:198.51.100.0/24 -all"]},
-}
-
-
-@pytest.fixture
-def run() -> Iterator[Run]:
-    with ExitStack() as running:
-
-        def start(
-            zone: dict[str, Any], *, provider: str = "smtp", host: str = "smtp.gmail.com", sender: str = "", **more: Any
-        ) -> SenderDomain:
-            server = running.enter_context(DnsServer({**GOOGLE_ZONE, **zone}))
-            lookup = Lookup(ResolverSettings(("127.0.0.1",), server.port))
-            sender = sender or "news@example.com"
-            return check_sender_domain(sender, provider=provider, host=host, lookup=lookup, **more)
-
-        yield start
-
-
-def check(report: SenderDomain, name: str) -> Check:
-    return next(check for check in report.checks if check.name == name)
 
 
 def test_a_domain_that_is_set_up_is_ok_in_every_check(run: Run) -> None:
@@ -49,7 +22,9 @@ def test_a_domain_that_is_set_up_is_ok_in_every_check(run: Run) -> None:
                 "TXT": ["v=spf1 include:_spf.google.com ~all"],
             },
             "_dmarc.example.com": {"TXT": ["v=DMARC1; p=reject"]},
-            "google._domainkey.example.com": {"TXT": ["v=DKIM1; k=rsa; p=MIIB"]},
+            "google._domainkey.example.com": dkim(),
+            "a.example.com": {"A": ["192.0.2.25"]},
+            "b.example.com": {"A": ["192.0.2.26"]},
         }
     )
     assert report.state is State.OK
@@ -147,7 +122,7 @@ def test_a_domain_that_takes_no_mail_is_told(run: Run, records: Any, state: Stat
 
 
 def test_the_domain_for_replies_needs_a_mail_server(run: Run) -> None:
-    zone = {"good.example.com": {"MX": ["10 mx.example.com."]}}
+    zone = {"good.example.com": {"MX": ["10 mx.example.com."]}, "mx.example.com": {"A": ["192.0.2.25"]}}
     assert check(run(zone, reply_to_domain="good.example.com"), "reply_to_mx").state is State.OK
     assert check(run(zone, reply_to_domain="bad.example.com"), "reply_to_mx").state is State.PROBLEM
 
@@ -155,7 +130,7 @@ def test_the_domain_for_replies_needs_a_mail_server(run: Run) -> None:
 def test_dkim_is_looked_for_at_the_known_selectors_and_through_an_alias(run: Run) -> None:
     zone = {
         "s1._domainkey.example.com": {"CNAME": ["s1.domainkey.u1.wl.sendgrid.net."]},
-        "s1.domainkey.u1.wl.sendgrid.net": {"TXT": ["k=rsa; t=s; p=MIIB"]},
+        "s1.domainkey.u1.wl.sendgrid.net": dkim(more="k=rsa; t=s"),
     }
     found = check(run(zone, provider="sendgrid"), "dkim")
     assert found.state is State.OK
@@ -181,13 +156,13 @@ def test_the_policy_of_the_organisation_holds_for_a_subdomain(run: Run) -> None:
     zone = {"_dmarc.example.com": {"TXT": ["v=DMARC1; p=none; sp=reject"]}}
     found = check(run(zone, provider="sendgrid", sender="news@mail.example.com"), "dmarc")
     assert found.state is State.PROBLEM
-    assert "policy of example.com is reject" in found.sentence
+    assert "policy of example.com, which holds for its subdomains, is reject" in found.sentence
     assert "reject it" in found.sentence
 
 
 def test_a_strict_policy_is_fine_when_dkim_vouches_and_a_problem_when_nothing_does(run: Run) -> None:
     policy = {"_dmarc.example.com": {"TXT": ["v=DMARC1; p=quarantine"]}}
-    key = {"s1._domainkey.example.com": {"TXT": ["p=MIIB"]}}
+    key = {"s1._domainkey.example.com": dkim()}
     assert check(run({**policy, **key}, provider="sendgrid"), "dmarc").state is State.OK
     lost = check(run(policy, provider="sendgrid"), "dmarc")
     assert lost.state is State.PROBLEM
@@ -245,3 +220,33 @@ def test_the_json_has_the_record_ready_to_copy(run: Run) -> None:
     assert document["state"] == "problem"
     spf = next(found for found in document["checks"] if found["name"] == "spf")  # type: ignore[attr-defined]
     assert spf["publish"] == 'example.com. TXT "v=spf1 include:_spf.google.com ~all"'
+
+
+@pytest.mark.parametrize(
+    ("zone", "state", "words"),
+    [
+        ({"example.com": {"MX": ["10 gone.example.com."]}}, State.PROBLEM, "has no address in DNS"),
+        ({"example.com": {"MX": ["10 192.0.2.25."]}}, State.PROBLEM, "only the name of a host"),
+        (
+            {
+                "example.com": {"MX": ["10 gone.example.com.", "20 b.example.com."]},
+                "b.example.com": {"A": ["192.0.2.2"]},
+            },
+            State.OK,
+            "go to b.example.com",
+        ),
+    ],
+)
+def test_a_mail_server_that_can_not_be_reached_by_its_name_is_told(
+    run: Run, zone: dict[str, Any], state: State, words: str
+) -> None:
+    found = check(run(zone), "mx")
+    assert found.state is state
+    assert words in found.sentence
+
+
+def test_a_dns_server_that_could_not_find_out_is_told_apart_from_none(run: Run) -> None:
+    found = check(run({"example.com": "SERVFAIL"}), "mx")
+    assert found.state is State.UNKNOWN
+    assert "could not find out (SERVFAIL)" in found.sentence
+    assert "name servers" in found.next_step

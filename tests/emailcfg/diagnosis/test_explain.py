@@ -43,6 +43,33 @@ def test_the_region_of_amazon_ses_is_read_from_text_and_host() -> None:
     assert "news@example.com" in told.cause
 
 
+def test_a_user_name_that_is_no_access_key_is_named_where_amazon_refuses_the_login() -> None:
+    host = "email-smtp.eu-west-1.amazonaws.com"
+    reply = Reply(535, "Authentication Credentials Invalid")
+    odd = explain(failed(Stage.LOGIN, reply), context=Context(provider="smtp", host=host, username="ana@acme.example"))
+    right = explain(failed(Stage.LOGIN, reply), context=Context(provider="smtp", host=host, username="AKIA" + "A" * 16))
+    assert "The user name ana@acme.example is no access key id, which begins with AKIA." in odd.cause
+    assert "The host belongs to the region eu-west-1." in odd.cause
+    assert "access key id, which" not in right.cause
+
+
+def test_a_recipient_among_the_identities_gives_the_sandbox_away() -> None:
+    reply = Reply(
+        554,
+        "Message rejected: Email address is not verified. The following identities failed the check in region "
+        "EU-WEST-1: News <news@acme.example>, Bob@example.org",
+    )
+    context = Context(
+        provider="smtp",
+        host="email-smtp.eu-west-1.amazonaws.com",
+        sender="news@acme.example",
+        recipient="bob@example.org",
+    )
+    told = explain(failed(Stage.DATA, reply), context=context)
+    assert told.code == "ses-identity-not-verified"
+    assert "The recipient bob@example.org failed too, so the account is in the sandbox." in told.cause
+
+
 def test_a_key_the_other_region_accepts_is_said_to_belong_there() -> None:
     reply = Reply(401, "The provided authorization grant is invalid, expired, or revoked")
     context = Context(provider="sendgrid", host="api.sendgrid.com", learnt={"other_region_accepts": "eu"})

@@ -92,7 +92,10 @@ def test_microsofts_results_without_a_server_name_are_read() -> None:
         ("spf", "pass"),
         ("dkim", "none"),
         ("dmarc", "bestguesspass"),
+        ("compauth", "pass"),
     ]
+    assert read.findings[1].sentence == "The mail carries no DKIM signature."
+    assert read.findings[1].detail == "not signed"
 
 
 def test_a_clock_that_runs_ahead_gives_no_negative_delay() -> None:
@@ -143,6 +146,29 @@ def test_a_huge_text_is_read_up_to_its_limit() -> None:
     assert any("256 KB" in note for note in read.notes)
     assert read_headers("(" * LIMIT).hops == ()
     assert len(read_headers("Received: " + "(" * LIMIT).hops) == 1
+
+
+@pytest.mark.parametrize("name", ["From", "Subject", "Date", "Received", "Authentication-Results", "DKIM-Signature"])
+@pytest.mark.parametrize(
+    "repeated", ["(a ", "<", '"', "=?utf-8?q?a?= ", "from by with ", "a@b,", "spf=pass (", "[1(\\", "; "]
+)
+def test_no_repetition_breaks_it(name: str, repeated: str) -> None:
+    """The standard library's parser of addresses, for one, recurses with the depth of comments."""
+    read_headers(f"{name}: {repeated * (LIMIT // len(repeated))}")
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("Acme <News@Acme.example>", "news@acme.example"),
+        ("news@acme.example (Acme)", "news@acme.example"),
+        ('"a@b.example" <news@acme.example>', "news@acme.example"),
+        ("=?utf-8?q?B=C3=BCro?= <news@acme.example>", "news@acme.example"),
+        ("undisclosed", ""),
+    ],
+)
+def test_the_senders_address_is_found(value: str, address: str) -> None:
+    assert read_headers(f"From: {value}").sender == address
 
 
 @given(

@@ -14,6 +14,7 @@ from tests.emailcfg.diagnosis.samples import Sample
 FACTS = {"host", "port", "username", "sender", "sender_domain", "recipient", "ehlo", "our_address", "region"} | {
     "host_region", "identities", "names", "expires", "clock", "issuer", "mechanisms", "scopes", "size_limit",
     "secret_not_ascii", "verified_found", "mechanism_tried", "mechanism_set", "version_set", "version_cost",
+    "odd_user", "also_recipient",
 }  # fmt: skip
 
 

@@ -49,6 +49,10 @@ def test_a_secret_is_told_from_an_smtp_password() -> None:
 def test_the_region_is_read_from_the_host() -> None:
     assert all(region_of(endpoint(region)) == region for region, _ in SES_REGIONS)
     assert region_of("Email-SMTP.us-gov-west-1.amazonaws.com.") == "us-gov-west-1"
+    assert region_of("email-smtp.eu-west-1.api.aws") == "eu-west-1"
+    assert region_of("vpce-0a1-b2c3.email-smtp.eu-west-1.vpce.amazonaws.com") == "eu-west-1"
+    assert region_of("email-smtp-fips.us-east-1.amazonaws.com") == "us-east-1"
     assert region_of("smtp.example.com") is None
+    assert region_of("evil.email-smtp.us-east-1.amazonaws.com") is None
     assert region_of("email-smtp.us-east-1.amazonaws.com.evil.example") is None
     assert endpoint("eu-west-1") == "email-smtp.eu-west-1.amazonaws.com"

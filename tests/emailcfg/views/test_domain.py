@@ -16,6 +16,7 @@ pytestmark = pytest.mark.django_db
 
 ZONE = {
     "acme.example": {"MX": ["10 mx.acme.example."], "TXT": ["v=spf1 include:_spf.other.example -all"]},
+    "mx.acme.example": {"A": ["192.0.2.25"]},
     "_spf.other.example": {"TXT": ["v=spf1 ip4:192.0.2.0/24 -all"]},
     "_dmarc.acme.example": {"TXT": ["v=DMARC1; p=none"]},
 }
@@ -52,6 +53,9 @@ def test_what_is_missing_comes_with_the_record_to_publish(
     assert "SPF of acme.example does not permit Google" in page
     assert "include:_spf.google.com" in page
     assert 'data-copy="publish-spf"' in page
+    assert "v=spf1 include:_spf.other.example include:_spf.google.com -all</code>" in page
+    assert 'data-copy="publish-name-spf"' in page
+    assert "The record needs 1 of 10 DNS look-ups." in page
     assert "Replies and bounces to acme.example go to mx.acme.example." in page
 
 
@@ -112,6 +116,8 @@ def test_a_revision_is_checked_by_its_own_values(admin_client: Client) -> None:
          Question("a@b.example", "sendgrid")),
         ({"general__sender_email": "a@b.example", "selectors": "s1, s2"},
          Question("a@b.example", selectors=("s1", "s2"))),
+        ({"general__sender_email": "a@b.example", "selectors": "s1. ../x <b>", "addresses": "192.0.2.1, nothing ::1"},
+         Question("a@b.example", addresses=("192.0.2.1", "::1"))),
     ],
 )  # fmt: skip
 def test_the_question_is_read_from_the_forms_fields(posted: dict[str, str], question: Question) -> None:
