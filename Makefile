@@ -17,7 +17,7 @@ worker: .venv/run.stamp $(if $(BROKER_URL)$(BROKER_URL_FILE),.venv/scale.stamp)
 
 # All tests, on every core. Set DATABASE_URL=postgresql://… to run them on PostgreSQL, ARGS="…" to pass pytest more.
 test: .venv/test.stamp
-	@$(PYTHON) tests/chromium.py
+	@$(PYTHON) tests/programs.py
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: .venv/test.stamp
@@ -35,7 +35,7 @@ bench: .venv/test.stamp
 
 # Every page, desktop and phone, light and dark, into screenshots/ (not kept in git).
 screenshots: .venv/test.stamp
-	@$(PYTHON) tests/chromium.py
+	@$(PYTHON) tests/programs.py
 	@$(BIN)/python -m pytest -q tests/browser/screenshots.py
 	@echo "See screenshots/."
 

@@ -1,5 +1,6 @@
 """The programs we are compared with, each set up on first use and run as its own process."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from tests import programs
 
 BENCH = Path(__file__).resolve().parent
 _LINE = "A line of text of about seventy characters, as mail has many of them.\n"
@@ -45,15 +48,10 @@ def free_port() -> int:
 
 def ensure_smtp_sink() -> None:
     """Installs Postfix's test programs when this is root on Debian; otherwise says what takes their place."""
-    if not _sbin("smtp-sink") and os.geteuid() == 0 and shutil.which("apt-get"):
+    if not _sbin("smtp-sink") and programs.can_install():
         print("Installing postfix for its smtp-sink and smtp-source …", flush=True)
-        subprocess.run(
-            ["apt-get", "install", "-y", "-q", "--no-install-recommends", "postfix"],
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            check=False,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with contextlib.suppress(subprocess.CalledProcessError):
+            programs.install(["postfix"])
     if not _sbin("smtp-sink"):
         print("smtp-sink is missing (package postfix): a slower sink of ours takes its place, for all alike.")
 

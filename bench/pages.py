@@ -25,8 +25,8 @@ PAGES = {
     "Status": "/status/",
     "Messages": "/messages/",
     "Messages, failed": "/messages/?state=failed",
-    "Messages, by address": "/messages/?search=user77@example.com",
-    "Messages, by subject": "/messages/?search=Message%2077",
+    "Messages, by address": "/messages/?q=user77@example.com",
+    "Messages, by subject": "/messages/?q=Message%2077",
     "Messages, page in the middle": "/messages/?before={middle}",
     "One message": "/messages/{middle}/",
 }

@@ -2,60 +2,89 @@
 
     python bench/sink.py PORT DELAY_MS
 
-Each reply leaves DELAY_MS after its command came, whatever else is under way, as over a line of that length."""
+Each reply leaves DELAY_MS after its command came, to a tenth of a millisecond, whatever else is under way, as over a
+line of that length. No asyncio: its timers are exact to the millisecond, and it would be the sink that is measured."""
 
-import asyncio
+import select
+import socket
 import sys
+import time
+from collections import deque
 
 
-class Sink(asyncio.Protocol):
-    """One connection. Replies keep their order, because all wait equally long."""
+class Connection:
+    """What was read of one client's commands, and whether it is in the middle of a mail."""
 
-    delay_s = 0.0
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._rest = b""
+        self._in_data = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport, self.buffer, self.in_data = transport, b"", False
-        self.say(b"220 sink\r\n")
-
-    def say(self, reply: bytes) -> None:
-        if self.delay_s:
-            asyncio.get_running_loop().call_later(self.delay_s, self.transport.write, reply)
-        else:
-            self.transport.write(reply)
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        replies = b""
+    def answer(self, data: bytes) -> bytes:
+        """The replies to what came."""
+        buffer, at, replies = self._rest + data, 0, b""
         while True:
-            if self.in_data:
-                end = self.buffer.find(b"\r\n.\r\n")
+            if self._in_data:
+                end = buffer.find(b"\r\n.\r\n", max(at - 2, 0))
                 if end < 0:
                     break
-                self.buffer, self.in_data = self.buffer[end + 5 :], False
+                at, self._in_data = end + 5, False
                 replies += b"250 2.0.0 Ok\r\n"
                 continue
-            line, found, rest = self.buffer.partition(b"\r\n")
-            if not found:
+            end = buffer.find(b"\n", at)
+            if end < 0:
                 break
-            self.buffer = rest
-            verb = line[:4].upper()
+            verb = buffer[at : at + 4].upper()
+            at = end + 1
             if verb == b"DATA":
-                self.in_data = True
+                self._in_data = True
                 replies += b"354 Go on\r\n"
             elif verb == b"EHLO":
                 replies += b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n"
             else:
                 replies += b"221 Bye\r\n" if verb == b"QUIT" else b"250 Ok\r\n"
-        if replies:
-            self.say(replies)
+        # Of a mail whose end is still to come the last four bytes suffice.
+        self._rest = buffer[at:] if not self._in_data else buffer[max(at - 2, len(buffer) - 4, 0) :]
+        return replies
 
 
-async def serve(port: int, delay_ms: float) -> None:
-    Sink.delay_s = delay_ms / 1000
-    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", port, backlog=200)
-    await server.serve_forever()
+def serve(port: int, delay_s: float) -> None:
+    listener = socket.create_server(("127.0.0.1", port), backlog=200)
+    listener.setblocking(False)
+    ready = select.epoll()
+    ready.register(listener, select.EPOLLIN)
+    connections: dict[int, Connection] = {}
+    waiting: deque[tuple[float, socket.socket, bytes]] = deque()  # all wait equally long, so they stay in order
+    while True:
+        pause = max(0.0, waiting[0][0] - time.monotonic()) if waiting else None
+        if select.select([ready], [], [], pause)[0]:  # select waits to the microsecond, epoll to the millisecond
+            for number, _ in ready.poll(0):
+                if number == listener.fileno():
+                    sock, _ = listener.accept()
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    connections[sock.fileno()] = Connection(sock)
+                    ready.register(sock, select.EPOLLIN)
+                    waiting.append((time.monotonic() + delay_s, sock, b"220 sink\r\n"))
+                    continue
+                replies = _received(connections[number])
+                if replies is None:
+                    connections.pop(number).sock.close()
+                elif replies:
+                    waiting.append((time.monotonic() + delay_s, connections[number].sock, replies))
+        now = time.monotonic()
+        while waiting and waiting[0][0] <= now:
+            _, sock, replies = waiting.popleft()
+            if sock.fileno() >= 0:
+                sock.send(replies)
+
+
+def _received(connection: Connection) -> bytes | None:
+    try:
+        data = connection.sock.recv(65536)
+    except OSError:
+        return None
+    return connection.answer(data) if data else None
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2])))
+    serve(int(sys.argv[1]), float(sys.argv[2]) / 1000)

@@ -12,9 +12,9 @@ from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from tests import chromium
+from tests import programs
 
-CHROMIUM = chromium.find()
+CHROMIUM = programs.chromium()
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
