@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import connection as pipes
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,6 +34,7 @@ from outbound import restart
 
 WEB_PROCESSES = 2
 WEB_GRACE_S = 5.0
+LAST_REQUESTS_S = 0.3
 SERVICE_GRACE_S = 30.0
 SECOND_SIGNAL_S = 1.0
 # Above this the server hangs up with a bare 400; from DATA_UPLOAD_MAX_MEMORY_SIZE up to here Django says what is wrong.
@@ -102,7 +104,7 @@ def serve(sockets: Sockets, *, certificate: Path, key: Path, ready: Callable[[],
 
     def web() -> None:
         with present("web") as presence:
-            asyncio.run(worker_serve(app, config, sockets=sockets))
+            asyncio.run(worker_serve(app, config, sockets=sockets, shutdown_trigger=partial(_told_to_end, sockets)))
         if presence.restarting:
             raise SystemExit(restart.EXIT_CODE)
 
@@ -123,6 +125,18 @@ def serve(sockets: Sockets, *, certificate: Path, key: Path, ready: Callable[[],
     if "outbound" in get_commands():
         children.append(Child("outbound", outbound, SERVICE_GRACE_S))
     return _Supervisor(children, stopping=close_ports).run(ready)
+
+
+async def _told_to_end(sockets: Sockets) -> None:
+    """Returns when this process may end. From the signal on it takes no new connection, which leaves them to the other
+    process, and what it has taken gets a moment to be asked: hypercorn closes without a word what is idle."""
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, told.set)
+    await told.wait()
+    for listener in (*sockets.secure_sockets, *sockets.insecure_sockets):
+        loop.remove_reader(listener)
+    await asyncio.sleep(LAST_REQUESTS_S)
 
 
 class _Supervisor:

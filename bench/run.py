@@ -1,6 +1,6 @@
 """`make bench`: measures the service beside Nodemailer, django-post_office and smtp-source, and prints the figures.
 
-ROUNDS (5) rounds of COUNT (10,000) messages each, the cases interleaved, so that what else the machine does meets all
+ROUNDS (5) rounds of COUNT (20,000) messages each, the cases interleaved, so that what else the machine does meets all
 of them; ratios are of medians. Everything runs on loopback. `make bench ROUNDS=1 COUNT=2000` is a quick look."""
 
 import json
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from outbound.client import Client
 
 ROUNDS = int(os.environ.get("ROUNDS") or 5)
-COUNT = int(os.environ.get("COUNT") or 10_000)
+COUNT = int(os.environ.get("COUNT") or 20_000)
 BACKLOG = int(os.environ.get("BACKLOG") or (100_000 if COUNT >= 10_000 else COUNT * 5))
 ROWS = int(os.environ.get("ROWS") or (1_000_000 if COUNT >= 10_000 else COUNT * 20))  # of the log behind the pages
 RESULTS = Path(__file__).resolve().parent / "results"

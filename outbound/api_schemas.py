@@ -130,6 +130,8 @@ def _hash_of(content: dict[str, Any]) -> str:
         if value and name != "idempotency_key":
             if isinstance(value, dict):
                 value = sorted(value.items())
+            elif isinstance(value, list):  # of recipients or attachments
+                value = [one.__dict__ for one in value]
             text = (value if isinstance(value, str) else repr(value)).encode("utf-8", "surrogatepass")
             digest.update(b"%b=%d:%b" % (name.encode(), len(text), text))
     return digest.hexdigest()
