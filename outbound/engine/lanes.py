@@ -145,6 +145,9 @@ class Lane:
         self._session: Session | None = None
         self._given: dict[int, Work] = {}
         self._told = False
+        self._stops: list[
+            Failure
+        ] = []  # told by messages since the last one went out; others may be on their way behind
         self._untouched = False  # the session was kept open and has not answered since
         self._stamp = pool.stamp
 
@@ -215,6 +218,7 @@ class Lane:
 
     def _before_data(self, mail: Mail) -> None:
         self._told = self._untouched = False
+        self._stops.clear()
         self.pool.journal.entered(self.pool.lease, mail.id)
 
     def _on_result(self, result: Result) -> None:
@@ -232,6 +236,7 @@ class Lane:
         for failure in failures:
             if failure is not None and failure.error_class in _STOPS | {ErrorClass.IN_DOUBT}:
                 self._told = True
+                self._stops.append(failure)
             if failure is not None and failure.error_class in QUEUE_WIDE:
                 if failure.error_class is not ErrorClass.SENDER:
                     self.pool.report(Broken(failure, self._stamp, None, tuple(self.pool.halt())))
@@ -243,7 +248,8 @@ class Lane:
         """The session is of no use any more: tell the loop, and give back what was not sent."""
         self._close()
         given, self._given = list(self._given.values()), {}
-        told, self._told = self._told, False
+        told = self._told or failure in self._stops
+        self._told, self._stops = False, []
         stale = self._untouched and failure.error_class is ErrorClass.HOST
         first = given.pop(0) if given and not told and not stale else None
         wide = opening or failure.error_class in QUEUE_WIDE
