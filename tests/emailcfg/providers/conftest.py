@@ -71,7 +71,7 @@ def opened(session: Session) -> list[Step]:
     return steps
 
 
-WAYS = {
+WAYS: dict[str, tuple[str, ...]] = {
     "plain": ("SIZE 1000000",),
     "pipelined": ("PIPELINING", "SIZE 1000000"),
     "chunked": ("PIPELINING", "CHUNKING", "SIZE 1000000"),
@@ -81,4 +81,4 @@ WAYS = {
 @pytest.fixture(params=WAYS)
 def keywords(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """What a scripted server offers at EHLO: the same faults are tested in each way to send."""
-    return WAYS[request.param]
+    return WAYS[str(request.param)]

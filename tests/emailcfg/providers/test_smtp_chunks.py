@@ -139,7 +139,7 @@ def test_nothing_stands_behind_a_large_mail_or_in_front_of_it(scripted_smtp: Sta
     results: list[Result] = []
     session.deliver(
         [mail(1), mail(2), mail(3, content=big), mail(4), mail(5)],
-        before_data=lambda mail: taken_when.setdefault(mail.id, len(results)),
+        before_data=lambda mail: taken_when.update({mail.id: len(results)}),
         on_result=results.append,
     )
     session.close()
@@ -156,7 +156,7 @@ def test_recipients_in_flight_are_bounded(scripted_smtp: StartScripted) -> None:
     session.open()
     session.deliver(
         [mail(n, *people) for n in (1, 2, 3)],
-        before_data=lambda mail: answered_before.setdefault(mail.id, len(results)),
+        before_data=lambda mail: answered_before.update({mail.id: len(results)}),
         on_result=results.append,
     )
     session.close()
