@@ -14,7 +14,7 @@ from emailcfg.providers.smtp_chunks import WINDOW, WINDOW_BYTES
 from tests.emailcfg.providers.conftest import WAYS, Delivery, deliver, mail, smtp_session
 from tests.servers.certificates import TestAuthority
 from tests.servers.raw import RawServer
-from tests.servers.scripted import Action, Drop, ScriptedSmtp, Silence, TakeThenDrop
+from tests.servers.scripted import Action, Delay, Drop, ScriptedSmtp, Silence, TakeThenDrop
 
 StartScripted = Callable[..., ScriptedSmtp]
 CHUNKED = WAYS["chunked"]
@@ -357,6 +357,12 @@ def test_a_server_that_answers_nothing_ends_at_the_deadline(scripted_smtp: Start
     assert time.monotonic() - begun < 4
     assert set(list(fates(record).values())[1:]) == {"in_doubt"}
     assert 1 < len(record.results) <= 1 + WINDOW
+
+
+def test_replies_that_a_server_holds_back_are_waited_for_as_long_as_the_last(scripted_smtp: StartScripted) -> None:
+    """It may answer the envelope of a mail in flight only when it is done with the mail."""
+    server = scripted_smtp({"RSET": Delay(1.3, "250 Ok")}, keywords=CHUNKED)
+    assert fates(delivered(server, mail(1), mail(2), timeout_s=1)) == {1: "sent", 2: "sent"}
 
 
 # Servers that offer CHUNKING and don't know BDAT
