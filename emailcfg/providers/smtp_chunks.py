@@ -274,7 +274,8 @@ class ChunkedTransactions(Transactions):
         while self._flight:
             sent = self._flight.popleft()
             transaction, own = sent.transaction, failure if sent.whole else not_whole
-            if sent.refused is not None or (sent.answered and not transaction.accepted):
+            refused = sent.refused is not None or (sent.answered and not transaction.accepted)
+            if refused and not sent.confused:
                 own = sent.refused
             else:
                 self._exchange.step(Stage.ACCEPTED, failure=own)
