@@ -366,8 +366,8 @@ def test_an_error_of_the_caller_leaves_what_is_in_flight_in_doubt(scripted_smtp:
 def test_a_server_that_answers_nothing_ends_at_the_deadline(scripted_smtp: StartScripted) -> None:
     server = scripted_smtp({"RSET": Silence()}, keywords=CHUNKED)
     begun = time.monotonic()
-    record = delivered(server, *[mail(n) for n in range(1, 9)], deadline_s=0.5)
-    assert time.monotonic() - begun < 4
+    record = delivered(server, *[mail(n) for n in range(1, 9)], deadline_s=0.5, timeout_s=60)
+    assert time.monotonic() - begun < 30
     assert set(list(fates(record).values())[1:]) == {"in_doubt"}
     assert 1 < len(record.results) <= 1 + WINDOW
 
