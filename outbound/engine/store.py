@@ -6,12 +6,12 @@ database itself); everything else is a parameter. Callers hold the transaction."
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from typing import Any
 
 from django.db import connection
 
 from emailcfg.models import ActiveConfig
+from outbound import bulk
 from outbound.engine import rows
 from outbound.engine.work import Outcome, Work
 from outbound.models import Priority
@@ -184,11 +184,10 @@ _RECIPIENT = (
     "AND EXISTS (SELECT 1 FROM outbound_message WHERE id = %s AND lease = %s)"
 )
 _ATTEMPT = (
-    "INSERT INTO outbound_attempt (message_id, at, revision, generation, server, tls, code, enhanced, reply, "
-    "provider_id, stage, error_class, reason, note, ms) VALUES "
+    "outbound_attempt (message_id, at, revision, generation, server, tls, code, enhanced, reply, "
+    "provider_id, stage, error_class, reason, note, ms)"
 )
 _ATTEMPT_ROW = f"({', '.join(['%s'] * 15)})"
-_ROWS = 50  # of one statement; see outbound.engine.rows
 
 
 def record(lease: int, outcomes: Sequence[Outcome], now: datetime) -> None:
@@ -226,14 +225,8 @@ def record(lease: int, outcomes: Sequence[Outcome], now: datetime) -> None:
             cursor.executemany(_MESSAGE, messages)
         if recipients:
             cursor.executemany(_RECIPIENT, recipients)
-        _record_attempts(cursor, attempts)
+        bulk.insert(cursor, _ATTEMPT, _ATTEMPT_ROW, attempts)
     _count(outcomes, now)
-
-
-def _record_attempts(cursor: Any, attempts: list[tuple[Any, ...]]) -> None:
-    for at in range(0, len(attempts), _ROWS):
-        part = attempts[at : at + _ROWS]
-        cursor.execute(_ATTEMPT + ", ".join([_ATTEMPT_ROW] * len(part)), list(chain.from_iterable(part)))
 
 
 def _record_sent(cursor: Any, lease: int, code: int, ids: list[int], at: Any) -> None:
