@@ -10,19 +10,18 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from django.db import connection
-
 TOGETHER = 50  # rows of one statement; SQLite takes 32,766 values
 
 
 def insert(cursor: Any, into: str, values: str, rows: Sequence[tuple[Any, ...]], *, together: int = TOGETHER) -> None:
     """Inserts `rows` into `into` ("table (a, b)"), each as `values` ("(%s, %s)"). Raises Django's database errors."""
+    database = cursor.db  # found at once, unlike django.db.connection, which looks for the thread's at every use
     for at in range(0, len(rows), together):
         part = rows[at : at + together]
-        statement = _statement(into, values, len(part), connection.vendor)
+        statement = _statement(into, values, len(part), database.vendor)
         parameters = tuple(chain.from_iterable(part))
-        if connection.vendor == "sqlite":
-            with connection.wrap_database_errors:
+        if database.vendor == "sqlite":
+            with database.wrap_database_errors:
                 sqlite3.Cursor.execute(cursor.cursor, statement, parameters)
         else:
             cursor.execute(statement, parameters)
