@@ -41,6 +41,10 @@ def _states() -> list[str]:
     return list(Message.objects.order_by("pk").values_list("state", flat=True))
 
 
+def _over() -> bool:
+    return not {"queued", "sending"} & set(_states())
+
+
 def _tried() -> bool:
     return not Message.objects.filter(state="sending").exists() and Attempt.objects.exists()
 
@@ -73,7 +77,7 @@ def test_without_an_answer_after_the_dot_only_that_message_is_in_doubt(
     server = encrypted({".": ["250 Ok", "250 Ok", action, "250 Ok"]})
     queued(6)
     with running():
-        until(lambda: "queued" not in _states() and "sending" not in _states())
+        until(_over)
     assert _states() == ["sent", "sent", "in_doubt", "sent", "sent", "sent"]
     assert len(server.taken) == 6
 
@@ -88,7 +92,7 @@ def test_a_refusal_in_mid_pipeline_belongs_to_its_own_message(encrypted: Scripte
     )
     queued(6)
     with running():
-        until(lambda: "queued" not in _states() and "sending" not in _states())
+        until(_over)
     assert _states() == ["sent", "failed", "failed", "sent", "deferred", "sent"]
     assert server.connections == 1
     assert not Breaker.objects.filter(is_open=True).exists()
