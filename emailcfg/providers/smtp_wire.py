@@ -44,8 +44,8 @@ def block(sock: socket.socket, writing: bool, until: float) -> bool:
 
 
 class Wire:
-    """Wraps a connected socket, which never blocks: every wait goes through `wait`. `timeout_s` bounds one send or one
-    whole reply, the attempt's deadline all."""
+    """Wraps a connected socket, which never blocks: every wait goes through `wait`. `timeout_s` bounds one whole reply,
+    and how long a send may stand still (ten megabytes take their time), the attempt's deadline all."""
 
     def __init__(self, sock: socket.socket, *, timeout_s: float, deadline: float, redact: Redactor) -> None:
         self.sock = sock
@@ -66,7 +66,7 @@ class Wire:
         encrypted.setblocking(False)
 
     def send(self, data: bytes) -> None:
-        """Sends all of `data` within the timeout."""
+        """Sends all of `data`; the server may pause for the timeout, not longer."""
         self._asked = True
         sock, sent, total = self.sock, 0, len(data)
         tls = isinstance(sock, ssl.SSLSocket)
@@ -79,7 +79,6 @@ class Wire:
                 raise self._broken(error) from None
             if sent == total:  # nearly always: the kernel had room for all of it
                 return
-        end = min(time.monotonic() + self._timeout_s, self.deadline)
         step = _TLS_RECORD if tls else total
         view = memoryview(data)
         while sent < total:
@@ -94,7 +93,7 @@ class Wire:
             except OSError as error:
                 # A plain send that fails has sent nothing; of a TLS record some may have gone.
                 raise self._broken(error, min(total, sent + step) if tls else sent) from None
-            if not self.wait(sock, writing, end):
+            if not self.wait(sock, writing, min(time.monotonic() + self._timeout_s, self.deadline)):
                 begun = min(total, sent + step) if tls else sent
                 raise WireError("timed_out", "The server took no more data.", begun)
 

@@ -10,7 +10,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from emailcfg.providers.base import ErrorClass, Failure, Mail, Result, Session, SessionError, Stage
+from emailcfg.providers.base import (
+    ErrorClass,
+    Failure,
+    Mail,
+    RecipientResult,
+    Result,
+    Session,
+    SessionError,
+    Stage,
+)
 from outbound.divert import diverted
 from outbound.engine.hub import Hub
 from outbound.engine.settle import Policy, settle
@@ -144,6 +153,7 @@ class Lane:
         self.ended = False
         self._session: Session | None = None
         self._given: dict[int, Work] = {}
+        self._entered: int | None = None  # the message that is in DATA
         self._told = False
         self._untouched = False  # the session was kept open and has not answered since
         self._stamp = pool.stamp
@@ -159,8 +169,7 @@ class Lane:
                 self._work()
             except Exception:
                 log.exception("A delivery ended unexpectedly.")
-                detail = "The service met an error of its own; its log has the details."
-                self._broke(Failure(Stage.DATA, ErrorClass.HOST, "internal_error", detail=detail))
+                self._erred()
             self.pool.wake.set()
         self.ended = True
         self.pool.wake.set()
@@ -216,12 +225,18 @@ class Lane:
     def _before_data(self, mail: Mail) -> None:
         self._told = self._untouched = False
         self.pool.journal.entered(self.pool.lease, mail.id)
+        self._entered = mail.id
 
     def _on_result(self, result: Result) -> None:
-        work = self._given.pop(result.mail.id)
+        work = self._given[result.mail.id]
         outcome = settle(work, result, self._stamp, self.pool.policy)
-        self.pool.journal.settled(self.pool.lease, outcome.id, outcome.line())
-        self.pool.done.append(outcome)
+        del self._given[work.id]
+        self._entered = None
+        work.content = b""  # of no more use, and it may be large
+        try:
+            self.pool.journal.settled(self.pool.lease, outcome.id, outcome.line())
+        finally:  # a journal that has no room for the outcome must not lose it for the database
+            self.pool.done.append(outcome)
         self._told = self._untouched = False
         if outcome.error_class:
             self._look_wider(work, result)
@@ -239,10 +254,23 @@ class Lane:
                     self.pool.report(Tripped(failure, self._stamp, work.mail_from))
                 return
 
+    def _erred(self) -> None:
+        """An error of the program's own, anywhere: a message that was in DATA may have been taken."""
+        opening = self._session is None
+        detail = "The service met an error of its own; its log has the details."
+        work = self._given.get(self._entered) if self._entered is not None else None
+        if work is not None:
+            mail = work.mail()
+            entries = tuple([RecipientResult(address, None) for address in mail.recipients])
+            doubt = Failure(Stage.ACCEPTED, ErrorClass.IN_DOUBT, "internal_error", detail=detail)
+            self._on_result(Result(mail, entries, failure=doubt))
+        stage = Stage.CONNECT if opening else Stage.DATA
+        self._broke(Failure(stage, ErrorClass.HOST, "internal_error", detail=detail), opening=opening)
+
     def _broke(self, failure: Failure, *, opening: bool = False) -> None:
         """The session is of no use any more: tell the loop, and give back what was not sent."""
         self._close()
-        given, self._given = list(self._given.values()), {}
+        given, self._given, self._entered = list(self._given.values()), {}, None
         told, self._told = self._told, False
         stale = self._untouched and failure.error_class is ErrorClass.HOST
         first = given.pop(0) if given and not told and not stale else None

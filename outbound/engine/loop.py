@@ -31,9 +31,10 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.25
 GATHER_S = 0.02  # how long outcomes wait for company while the lanes are busy
-STOP_WITHIN_S = 30.0
+STOP_WITHIN_S = 27.0  # `serve` kills after 30, and what was finished by then is still to be recorded
 _RESTART_S = 1.0
 MAX_HELD = 3 * store.BATCH  # claimed and not yet recorded
+MAX_HELD_BYTES = store.BATCH_BYTES  # of their content; what is held above it is one claim
 
 
 class Engine:
@@ -61,19 +62,20 @@ class Engine:
         self._uncertain = False  # whether the last transaction took place
 
     def stop(self) -> None:
-        """Ends `run` after what is in flight, within STOP_WITHIN_S. Safe in a signal handler."""
+        """Ends `run` after what is in flight, within STOP_WITHIN_S. Safe in a signal handler: it wakes nobody, for
+        `run` may stand within `wake`, whose lock the handler would wait for in vain. `run` looks every POLL_S."""
         self._stopping = True
-        self.wake.set()
 
     def run(self) -> None:
-        """Runs until `stop`. Raises LeaseLost."""
+        """Runs until `stop`. Raises LeaseLost, and HubFailed after what could still be recorded."""
         self._hub = Hub()
         try:
             self._begin()
             self._upkeep.before_the_first_claim()
-            while not self._stopping:
+            while not self._stopping and self._hub.failed is None:
                 self._round()
             self._finish()
+            self._hub.check()
         finally:
             self._hub.end()
             self.presence.end(generation=self.transport.generation)
@@ -142,7 +144,7 @@ class Engine:
         self._after_trouble(now)
         self._collect()
         room = MAX_HELD - len(self._held)
-        wants = len(self.pool.pending) <= LOW_WATER and room > 0 and self._may_claim(pulse, now)
+        wants = len(self.pool.pending) <= LOW_WATER and room > 0 and self._has_memory() and self._may_claim(pulse, now)
         if not self._events and not wants:
             return False
         if not self._worth_a_commit(wants):
@@ -186,6 +188,9 @@ class Engine:
                 recover.free([row for row in mine if row.pk not in self._held], now)
             self._uncertain = False
         self._hand_out(now)
+
+    def _has_memory(self) -> bool:
+        return sum([work.size for work in self._held.values()]) < MAX_HELD_BYTES
 
     def _worth_a_commit(self, wants: bool) -> bool:
         """Whether to write now, or to let the lanes finish more first: each commit waits for the disk."""
@@ -330,7 +335,7 @@ class Engine:
     def _join(self) -> None:
         """Waits for the lanes that were told to end, and collects what they report."""
         deadline = time.monotonic() + STOP_WITHIN_S
-        while self._retired and time.monotonic() < deadline:
+        while self._retired and time.monotonic() < deadline and self._hub.failed is None:
             self.wake.wait(0.1)
             self.wake.clear()
             self._collect()
