@@ -4,6 +4,7 @@ A thread for each lane would do the same and cost three times the processor time
 up and taking turns at the interpreter's lock. A lane is a greenlet, so its code reads as if it had a thread."""
 
 import logging
+import math
 import os
 import select
 import socket
@@ -124,7 +125,8 @@ class Hub:
         poll, reading, calls = self._epoll.poll, self._reading, self._calls
         look_at = 0.0
         while not self._ended:
-            for number, _ in poll(_LOOK_S if reading or self._parked else -1, _EVENTS):
+            timed = reading or any(until < math.inf for until in self._parked.values())
+            for number, _ in poll(_LOOK_S if timed else -1, _EVENTS):
                 if number == self._bell:
                     os.eventfd_read(self._bell)
                 elif (found := reading.pop(number, None)) is not None:

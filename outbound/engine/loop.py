@@ -14,16 +14,16 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from outbound import instances, restart
-from outbound.engine import rate, recover, reports, store
+from outbound.engine import claiming, recover, reports, store
 from outbound.engine.generations import Generations
 from outbound.engine.holds import Holds
 from outbound.engine.hub import Hub
 from outbound.engine.lanes import LOW_WATER, Pool
 from outbound.engine.presence import LeaseLost, Presence, State
-from outbound.engine.settle import Policy
+from outbound.engine.settle import Policy, kept
 from outbound.engine.transport import NOTHING, Transport
 from outbound.engine.upkeep import Upkeep
-from outbound.engine.work import Event, Outcome, Stamp, Work
+from outbound.engine.work import Event, Stamp, Work
 from outbound.journal import Journal
 from outbound.models import Message
 
@@ -158,7 +158,7 @@ class Engine:
             if wants:
                 alone = self._held.keys() <= set(reports.ids(events))
                 limit = min(store.BATCH, room)
-                claimed = self._claim(limit, pulse, now, alone=alone)
+                claimed = claiming.claim(self._lease, self.transport, self._holds, limit, pulse, now, alone=alone)
                 self._more = len(claimed) == limit
         self._committed_at = time.monotonic()
         self._settled(events)
@@ -209,24 +209,6 @@ class Engine:
             return False
         return self._holds.may_claim(self.transport.generation, pulse, now)
 
-    def _claim(self, limit: int, pulse: store.Pulse, now: datetime, *, alone: bool) -> list[Work]:
-        """Within the transaction, where the pulse was read again. `alone`: nothing else is in flight, as a probe and
-        a suspect need it."""
-        transport = self.transport
-        if pulse.paused or (pulse.generation, pulse.epoch) != (transport.generation, transport.epoch):
-            return []
-        limit = self._holds.allowed(limit, transport.generation, pulse, now, alone=alone)
-        if limit == 0:
-            return []
-        per_minute = None if transport.suppresses else transport.per_minute
-        if per_minute is None:
-            return store.claim(self._lease, limit=limit, now=now, suspects=alone)
-        provider = transport.config.provider or ""
-        limit = rate.take(provider, per_minute=per_minute, wanted=limit, now=now)
-        found = store.claim(self._lease, limit=limit, now=now, suspects=alone) if limit else []
-        rate.give_back(provider, limit - len(found))
-        return found
-
     def _hand_out(self, now: datetime) -> None:
         """Loads the content outside of the write transaction and gives it to the lanes."""
         if not self._claimed:
@@ -240,10 +222,10 @@ class Engine:
         stamp, ready = self.pool.stamp, []
         for work in claimed:
             if work.id in empty:
-                self._events.append(_kept(work, "held", "content_missing", stamp))
+                self._events.append(kept(work, "held", "content_missing", stamp))
             elif self.transport.suppresses:
                 note = "All mail is suppressed by the configuration."
-                self._events.append(_kept(work, "suppressed", "suppress_all", stamp, note))
+                self._events.append(kept(work, "suppressed", "suppress_all", stamp, note))
             else:
                 ready.append(work)
         if ready:
@@ -339,14 +321,3 @@ class Engine:
             self.wake.wait(0.1)
             self.wake.clear()
             self._collect()
-
-
-def _kept(work: Work, state: str, cause: str, stamp: Stamp, note: str = "") -> Outcome:
-    """The outcome of a message that is not given to any lane."""
-    return Outcome(
-        *(work.id, state, time.time(), stamp),
-        cause=cause,
-        doubts=work.doubts,
-        reason=cause,
-        note=note,
-    )
