@@ -159,8 +159,8 @@ def _processes(facts: Facts) -> list[Alert]:
             Alert(
                 "error",
                 "No process is running that delivers mail",
-                "Mail is accepted and waits.",
-                "Start the service with “make run”, or with “manage.py outbound” beside the web pages.",
+                "Mail is accepted and waits." if facts.active.revision_id else "No mail can leave.",
+                "Start the service with “make run”, or with “make worker” beside the web pages.",
             )
         ]
     found = [

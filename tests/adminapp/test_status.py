@@ -58,6 +58,8 @@ def page(client: Client) -> str:
 
 def test_nothing_configured_is_said_with_the_way_to_begin(admin_client: Client) -> None:
     assert now_says().level == "unknown"
+    causes = [alert.cause for alert in all_alerts()]
+    assert causes == ["No mail can leave.", "Mail is accepted only once there is a sender address."]
     assert "No mail leaves yet: no configuration is active." in page(admin_client)
 
 
