@@ -1,5 +1,7 @@
 """Accounts as this product has them: made by the first run or on the command line, never by signing up."""
 
+from typing import ClassVar
+
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import User
@@ -14,6 +16,11 @@ from emailcfg.actor import Actor
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
+    error_messages: ClassVar = DefaultAccountAdapter.error_messages | {
+        "email_password_mismatch": "The email address or the password is wrong.",
+        "incorrect_password": "The password is wrong.",
+    }
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 

@@ -115,13 +115,13 @@ def _restored(facts: Facts) -> list[Alert]:
 def _pause(facts: Facts) -> list[Alert]:
     if not facts.queue.paused:
         return []
-    reason = f"“{facts.queue.pause_reason}” " if facts.queue.pause_reason else ""
-    by = f"{facts.queue.paused_by} paused it. " if facts.queue.paused_by else ""
+    by = f"{facts.queue.paused_by} paused it" if facts.queue.paused_by else "It was paused"
+    reason = f": “{facts.queue.pause_reason}”" if facts.queue.pause_reason else ""
     return [
         Alert(
             "warning",
             "Sending is paused",
-            f"{by}{reason}Mail is accepted and waits, through restarts and activations too.",
+            f"{by}{reason}. Mail is accepted and waits, through restarts and activations too.",
             "Resume sending once the reason is gone.",
             since=facts.queue.paused_at,
             can_resume=True,
@@ -136,11 +136,13 @@ def _breakers(facts: Facts) -> list[Alert]:
 def _breaker(facts: Facts, breaker: Breaker) -> Alert:
     told = explained.of_breaker(breaker)
     what = f"Mail from {breaker.sender} is held" if breaker.sender else "All mail is held"
-    waits = f" {facts.waiting} wait." if facts.waiting is not None and facts.waiting.number else ""
+    waits = "Messages wait"
+    if facts.waiting is not None and facts.waiting.number:
+        waits = f"{facts.waiting} message{' waits' if facts.waiting.number == 1 else 's wait'}"
     return Alert(
         "error",
         f"{what}: {told.title}",
-        f"{told.cause} Messages wait and none of them fails.{waits}",
+        f"{told.cause} {waits}, and none fails.",
         told.next_step,
         words=told.words,
         since=breaker.since,
@@ -157,8 +159,8 @@ def _processes(facts: Facts) -> list[Alert]:
             Alert(
                 "error",
                 "No process is running that delivers mail",
-                "Mail is accepted and waits.",
-                "Start the service with “make run”, or with “manage.py outbound” beside the web pages.",
+                "Mail is accepted and waits." if facts.active.revision_id else "No mail can leave.",
+                "Start the service with “make run”, or with “make worker” beside the web pages.",
             )
         ]
     found = [
@@ -178,7 +180,8 @@ def _processes(facts: Facts) -> list[Alert]:
             Alert(
                 "warning",
                 f"{len(lost)} process{' was' if len(lost) == 1 else 'es were'} lost",
-                f"No sign of life from {names}. What they were sending is taken over by the others.",
+                f"No sign of life from {names}. What {'it was' if len(lost) == 1 else 'they were'} sending is taken "
+                "over by the others.",
                 "Look into the log file of that machine for the reason.",
             )
         )

@@ -89,8 +89,8 @@ class SetupForm(forms.Form):
         token: str = self.cleaned_data["token"].strip()
         if not is_valid(token):
             raise ValidationError(
-                "This token is not valid, or its 30 minutes are over. Run “python manage.py setup_token” where the "
-                "program runs to get a new one."
+                "This token is not valid, or its 30 minutes are over. Run “.venv/bin/python manage.py setup_token” "
+                "where the program runs to get a new one."
             )
         return token
 

@@ -65,7 +65,7 @@ def _now(request: HttpRequest) -> dict[str, Any]:
         "verdict": verdict(facts),
         "alerts": alerts(facts, numbers),
         "numbers": [
-            ("Waiting", numbers.due, str(State.QUEUED), "due now"),
+            ("Queued", numbers.due, str(State.QUEUED), "due now"),
             ("Sending", numbers.sending, str(State.SENDING), "with a process"),
             ("Deferred", numbers.deferred, str(State.DEFERRED), "tried again later"),
             ("In doubt", numbers.in_doubt, str(State.IN_DOUBT), "answer missing"),

@@ -15,10 +15,10 @@ from emailcfg.models import AuditEvent
 # What the filter offers, and the first words of the actions that belong to it.
 GROUPS = {
     "configuration": ("Configuration", ("revision", "clock", "backup")),
-    "tests": ("Test emails", ("test",)),
+    "tests": ("Tests and health checks", ("test", "health")),
     "messages": ("Messages and queue", ("message", "queue", "services")),
     "accounts": ("Logins and accounts", ("login", "logout", "password", "administrator")),
-    "keys": ("Tokens and keys", ("token", "key")),
+    "keys": ("Tokens, keys and support bundles", ("token", "key", "support")),
 }
 
 

@@ -4,6 +4,10 @@ Daily health checks are many and alike, so they are listed only when asked for; 
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils import timezone
 
 from emailcfg import pins
 from emailcfg.models import TestSend
@@ -15,6 +19,17 @@ _TONES = {
     TestSend.State.PASSED: "ok",
     TestSend.State.FAILED: "bad",
 }
+
+
+# So long a test belongs to what its administrator is doing, and stands in the page again when that is loaded anew.
+AT_HAND = timedelta(minutes=15)
+
+
+def at_hand(content_hash: str, user: AbstractBaseUser) -> TestSend | None:
+    """The test of this content that the administrator started last, running or ended, unless it is a while ago."""
+    own = TestSend.objects.filter(content_hash=content_hash, actor=user.pk, pins=pins.digest())
+    recent = own.filter(started_at__gte=timezone.now() - AT_HAND).exclude(source=TestSend.Source.HEALTH)
+    return recent.first() if content_hash else None
 
 
 @dataclass(frozen=True, slots=True)

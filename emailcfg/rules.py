@@ -87,9 +87,13 @@ def sender_address(value: str) -> str:
 
 def domain(value: str) -> str:
     """A domain name of at least two labels in lower case, without the trailing dot; "" stays ""."""
-    name = host(value)
+    refusal = Refused(f"Enter a full domain such as example.com; “{_cut(value)}” is not one.")
+    try:
+        name = host(value)
+    except Refused:
+        raise refusal from None  # a host's sentence would send whoever enters a domain to an SMTP server's name
     if name and ("." not in name or _ip(name) is not None):
-        raise Refused(f"Enter a full domain such as example.com; “{_cut(value)}” is not one.")
+        raise refusal
     return name
 
 

@@ -55,13 +55,17 @@ class Journal:
         """A file with what is still open, put in the place of the old one in one step."""
         fresh = self.path.with_suffix(".next")
         handle = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        lines = _HEAD + boot_id().encode() + b"\n" + b"".join(self._live.values())
-        size = _SIZE + 2 * len(lines)
-        os.posix_fallocate(handle, 0, size)
-        mapped = mmap.mmap(handle, size)
-        mapped[: len(lines)] = lines
-        os.replace(fresh, self.path)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lines = _HEAD + boot_id().encode() + b"\n" + b"".join(self._live.values())
+            size = _SIZE + 2 * len(lines)
+            os.posix_fallocate(handle, 0, size)
+            mapped = mmap.mmap(handle, size)
+            mapped[: len(lines)] = lines
+            os.replace(fresh, self.path)
+        except BaseException:  # a full disk: the old file stays, and the next append tries again
+            os.close(handle)
+            raise
         return handle, mapped, len(lines), size
 
     def leased(self, lease: int) -> None:

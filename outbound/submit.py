@@ -5,11 +5,10 @@ What `submit` returned is on disk and survives kill -9 and a power cut. Delivery
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
@@ -20,7 +19,7 @@ from emailcfg.pins import PinRefused
 from emailcfg.providers.shape import shape_of
 from emailcfg.schema import General
 from emailcfg.schema_migrations import NewerSchema
-from outbound import hints
+from outbound import bulk, hints
 from outbound.compose import Composed, UnusableSender, compose
 from outbound.group_commit import GroupCommit
 from outbound.ids import new_ids
@@ -177,16 +176,15 @@ def _composed(fresh: list[tuple[int, Submission]], general: General, *, single: 
 
 
 _MESSAGE = (
-    "INSERT INTO outbound_message (id, kind, state, cause, priority, due_at, expires_at, attempts, doubts, crashes, "
-    "created_at, changed_at, size, recipient_count, first_recipient, subject, subject_key, message_id, token_id) "
-    "VALUES (%s, %s, 'queued', '', %s, %s, %s, 0, 0, 0, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    "outbound_message (id, kind, state, cause, priority, due_at, expires_at, attempts, doubts, crashes, "
+    "created_at, changed_at, size, recipient_count, first_recipient, subject, subject_key, message_id, token_id)"
 )
-_BODY = "INSERT INTO outbound_messagebody (message_id, mail_from, content, shape, hidden) VALUES (%s, %s, %s, %s, %s)"
-_RECIPIENT = (
-    "INSERT INTO outbound_recipient (message_id, position, address, address_key, state, code, text) "
-    "VALUES (%s, %s, %s, %s, 'queued', 0, '')"
-)
-_KEY = "INSERT INTO outbound_idempotencykey (token_id, key, body_hash, message_id) VALUES (%s, %s, %s, %s)"
+_MESSAGE_ROW = "(%s, %s, 'queued', '', %s, %s, %s, 0, 0, 0, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_BODY = "outbound_messagebody (message_id, mail_from, content, shape, hidden)"
+_RECIPIENT = "outbound_recipient (message_id, position, address, address_key, state, code, text)"
+_RECIPIENT_ROW = "(%s, %s, %s, %s, 'queued', 0, '')"
+_KEY = "outbound_idempotencykey (token_id, key, body_hash, message_id)"
+_LARGE = 100_000  # bytes of a mail: such go one by one, for the driver copies what it is given
 
 
 def enqueue(mails: Sequence[tuple[Submission, Composed]], token: ApiToken | None = None) -> list[Accepted]:
@@ -214,15 +212,13 @@ def enqueue(mails: Sequence[tuple[Submission, Composed]], token: ApiToken | None
             keys.append((token_id, submission.idempotency_key, submission.body_hash, pk))
         accepted.append(Accepted(pk, mail.message_id))
     transaction.on_commit(partial(hints.offer, [one.id for one in accepted]), robust=True)
-    _write(((_MESSAGE, messages), (_BODY, bodies), (_RECIPIENT, recipients), (_KEY, keys)))
-    return accepted
-
-
-def _write(statements: Iterable[tuple[str, Sequence[Sequence[Any]]]]) -> None:
     with connection.cursor() as cursor:
-        for sql, rows in statements:
-            if rows:
-                cursor.executemany(sql, rows)
+        bulk.insert(cursor, _MESSAGE, _MESSAGE_ROW, messages)
+        large = any(mail.size > _LARGE for _, mail in mails)
+        bulk.insert(cursor, _BODY, "(%s, %s, %s, %s, %s)", bodies, together=1 if large else bulk.TOGETHER)
+        bulk.insert(cursor, _RECIPIENT, _RECIPIENT_ROW, recipients)
+        bulk.insert(cursor, _KEY, "(%s, %s, %s, %s)", keys)
+    return accepted
 
 
 def shown_subject(mail: Composed) -> str:

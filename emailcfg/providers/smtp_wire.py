@@ -46,8 +46,8 @@ def block(sock: socket.socket, writing: bool, until: float) -> bool:
 
 
 class Wire:
-    """Wraps a connected socket, which never blocks: every wait goes through `wait`. `timeout_s` bounds one send or one
-    whole reply, the attempt's deadline all."""
+    """Wraps a connected socket, which never blocks: every wait goes through `wait`. `timeout_s` bounds one whole reply,
+    and how long a send may stand still (ten megabytes take their time), the attempt's deadline all."""
 
     def __init__(self, sock: socket.socket, *, timeout_s: float, deadline: float, redact: Redactor) -> None:
         self.sock = sock
@@ -68,8 +68,8 @@ class Wire:
         encrypted.setblocking(False)
 
     def send(self, data: bytes, *, hear: bool = False) -> None:
-        """Sends all of `data` within the timeout. With `hear`, whatever the server says meanwhile is read (and kept for
-        `read_reply`), so that it never stands with its own replies unread while we wait for it to read (RFC 2920 3.1).
+        """Sends all of `data`; the server may pause for the timeout, not longer. With `hear`, what it says in a pause
+        is read and kept for `read_reply`, so that it never waits for us to read while we wait for it to (RFC 2920 3.1).
         """
         self._asked = True
         sock, sent, total = self.sock, 0, len(data)
@@ -83,13 +83,14 @@ class Wire:
                 raise self._broken(error) from None
             if sent == total:  # nearly always: the kernel had room for all of it
                 return
-        end = min(time.monotonic() + self._timeout_s, self.deadline)
         step = _TLS_RECORD if tls else total
         view = memoryview(data)
+        end = 0.0  # of a pause, while there is one
         while sent < total:
             part = view[sent : sent + step]
             try:
                 sent += sock.send(part)
+                end = 0.0
                 continue
             except (BlockingIOError, ssl.SSLWantWriteError):
                 writing = True
@@ -99,7 +100,9 @@ class Wire:
                 # A plain send that fails has sent nothing; of a TLS record some may have gone.
                 raise self._broken(error, min(total, sent + step) if tls else sent) from None
             begun = min(total, sent + step) if tls else sent
-            if not self.wait(sock, writing, min(end, time.monotonic() + _HEAR_S) if hear else end):
+            now = time.monotonic()
+            end = end or min(now + self._timeout_s, self.deadline)
+            if not self.wait(sock, writing, min(end, now + _HEAR_S) if hear else end):
                 if not hear or time.monotonic() >= end:
                     raise WireError("timed_out", "The server took no more data.", begun)
                 self._hear(begun)

@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from emailcfg import drafts, posted_secrets, revisions
+from emailcfg import drafts, past_tests, posted_secrets, revisions
 from emailcfg.drafts import DraftConflict, Typed
 from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, name_of
@@ -29,7 +29,9 @@ from emailcfg.views.fields import PaneView, pane_view, pinned_fields, ses_region
 def pane(request: HttpRequest) -> HttpResponse:
     """The page. Shows the user's draft, or the active revision when there is none."""
     editing = drafts.load(user_of(request), session_key(request))
-    return render(request, "emailcfg/pane.html", context(pane_view(editing)))
+    view = pane_view(editing)
+    last_run = past_tests.at_hand(view.content_hash, user_of(request))
+    return render(request, "emailcfg/pane.html", {**context(view), "last_run": last_run})
 
 
 def context(view: PaneView) -> dict[str, Any]:

@@ -59,6 +59,11 @@ class Value:
     empty: bool
     secret: bool = False
 
+    @property
+    def lines(self) -> int:
+        """A certificate has many, and is folded."""
+        return len(self.text.splitlines())
+
 
 @dataclass(frozen=True, slots=True)
 class Section:

@@ -1,3 +1,4 @@
-"""The engine that empties the queue: claims in batches, delivers in threads, records in batches.
+"""The engine that empties the queue: claims in batches, delivers over many connections in one thread, records.
 
-store (the statements), work and settle (pure), lanes (threads with sessions), loop (owns the database)."""
+store and outcomes (the statements), rows (packed), work and settle (pure), hub (the thread that carries the lanes),
+lanes (a session each), loop (owns the database)."""

@@ -4,6 +4,7 @@ A thread for each lane would do the same and cost three times the processor time
 up and taking turns at the interpreter's lock. A lane is a greenlet, so its code reads as if it had a thread."""
 
 import logging
+import math
 import os
 import select
 import socket
@@ -23,9 +24,13 @@ _EVENTS = 64
 _LOOK_S = 0.05  # how exact a time-out is
 
 
+class HubFailed(Exception):
+    """The hub's thread ended by an error of the program's own; its cause is the exception's. No lane goes on."""
+
+
 class Hub:
-    """Runs lanes until `end`. `start`, `wake` and `end` may be called from any thread; `wait`, `park` and `aside` by
-    lanes alone."""
+    """Runs lanes until `end`, or until one raises: then `failed` is what it raised, and who runs the hub has to end.
+    `start`, `wake`, `end` and `check` may be called from any thread; `wait`, `park` and `aside` by lanes alone."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -35,6 +40,7 @@ class Hub:
         self._reading: dict[int, tuple[Any, float]] = {}  # by file number: the lane that waits for it, and until when
         self._parked: dict[Any, float] = {}  # until when
         self._ended = False
+        self.failed: BaseException | None = None
         self._open = threading.Lock()  # held while the bell is rung or put away
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
         self._thread.start()
@@ -53,6 +59,11 @@ class Hub:
         """Stops carrying: lanes that are still under way go no further."""
         self._ended = True
         self._call(lambda: None)
+
+    def check(self) -> None:
+        """Raises HubFailed when the lanes stand still for ever."""
+        if self.failed is not None:
+            raise HubFailed("The thread that carries the deliveries ended by an error.") from self.failed
 
     def _call(self, work: Callable[[], object]) -> None:
         self._calls.append(work)
@@ -99,10 +110,23 @@ class Hub:
 
     def _run(self) -> None:
         self._root = getcurrent()
+        try:
+            self._carry()
+        except BaseException as error:
+            log.critical("The thread that carries the deliveries ended by an error.", exc_info=True)
+            self.failed = error
+        finally:
+            with self._open:
+                os.close(self._bell)
+                self._bell = -1
+            self._epoll.close()
+
+    def _carry(self) -> None:
         poll, reading, calls = self._epoll.poll, self._reading, self._calls
         look_at = 0.0
         while not self._ended:
-            for number, _ in poll(_LOOK_S if reading or self._parked else -1, _EVENTS):
+            timed = reading or any(until < math.inf for until in self._parked.values())
+            for number, _ in poll(_LOOK_S if timed else -1, _EVENTS):
                 if number == self._bell:
                     os.eventfd_read(self._bell)
                 elif (found := reading.pop(number, None)) is not None:
@@ -113,10 +137,6 @@ class Hub:
             if now >= look_at:
                 look_at = now + _LOOK_S
                 self._look(now)
-        with self._open:
-            os.close(self._bell)
-            self._bell = -1
-        self._epoll.close()
 
     def _look(self, now: float) -> None:
         """Tells lanes whose time is over."""

@@ -10,7 +10,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from emailcfg.providers.base import ErrorClass, Failure, Mail, Result, Session, SessionError, Stage
+from emailcfg.providers.base import (
+    ErrorClass,
+    Failure,
+    Mail,
+    RecipientResult,
+    Result,
+    Session,
+    SessionError,
+    Stage,
+)
 from outbound.divert import diverted
 from outbound.engine.hub import Hub
 from outbound.engine.settle import Policy, settle
@@ -144,10 +153,9 @@ class Lane:
         self.ended = False
         self._session: Session | None = None
         self._given: dict[int, Work] = {}
+        self._entered: set[int] = set()  # messages that the server may accept, and that have no result yet
         self._told = False
-        self._stops: list[
-            Failure
-        ] = []  # told by messages since the last one went out; others may be on their way behind
+        self._stops: list[Failure] = []  # told since a message last went out, maybe while others were on their way
         self._untouched = False  # the session was kept open and has not answered since
         self._stamp = pool.stamp
 
@@ -162,8 +170,7 @@ class Lane:
                 self._work()
             except Exception:
                 log.exception("A delivery ended unexpectedly.")
-                detail = "The service met an error of its own; its log has the details."
-                self._broke(Failure(Stage.DATA, ErrorClass.HOST, "internal_error", detail=detail))
+                self._erred()
             self.pool.wake.set()
         self.ended = True
         self.pool.wake.set()
@@ -220,12 +227,18 @@ class Lane:
         self._told = self._untouched = False
         self._stops.clear()
         self.pool.journal.entered(self.pool.lease, mail.id)
+        self._entered.add(mail.id)
 
     def _on_result(self, result: Result) -> None:
-        work = self._given.pop(result.mail.id)
+        work = self._given[result.mail.id]
         outcome = settle(work, result, self._stamp, self.pool.policy)
-        self.pool.journal.settled(self.pool.lease, outcome.id, outcome.line())
-        self.pool.done.append(outcome)
+        del self._given[work.id]
+        self._entered.discard(work.id)
+        work.content = b""  # of no more use, and it may be large
+        try:
+            self.pool.journal.settled(self.pool.lease, outcome.id, outcome.line())
+        finally:  # a journal that has no room for the outcome must not lose it for the database
+            self.pool.done.append(outcome)
         self._told = self._untouched = False
         if outcome.error_class:
             self._look_wider(work, result)
@@ -244,12 +257,25 @@ class Lane:
                     self.pool.report(Tripped(failure, self._stamp, work.mail_from))
                 return
 
+    def _erred(self) -> None:
+        """An error of the program's own, anywhere: a message that was in DATA may have been taken."""
+        opening = self._session is None
+        detail = "The service met an error of its own; its log has the details."
+        for work in [work for work in self._given.values() if work.id in self._entered]:
+            mail = work.mail()
+            entries = tuple([RecipientResult(address, None) for address in mail.recipients])
+            doubt = Failure(Stage.ACCEPTED, ErrorClass.IN_DOUBT, "internal_error", detail=detail)
+            self._on_result(Result(mail, entries, failure=doubt))
+        stage = Stage.CONNECT if opening else Stage.DATA
+        self._broke(Failure(stage, ErrorClass.HOST, "internal_error", detail=detail), opening=opening)
+
     def _broke(self, failure: Failure, *, opening: bool = False) -> None:
         """The session is of no use any more: tell the loop, and give back what was not sent."""
         self._close()
         given, self._given = list(self._given.values()), {}
         told = self._told or failure in self._stops
         self._told, self._stops = False, []
+        self._entered.clear()
         stale = self._untouched and failure.error_class is ErrorClass.HOST
         first = given.pop(0) if given and not told and not stale else None
         wide = opening or failure.error_class in QUEUE_WIDE

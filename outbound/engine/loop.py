@@ -14,16 +14,16 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from outbound import instances, restart
-from outbound.engine import rate, recover, reports, store
+from outbound.engine import claiming, recover, reports, store
 from outbound.engine.generations import Generations
 from outbound.engine.holds import Holds
 from outbound.engine.hub import Hub
 from outbound.engine.lanes import LOW_WATER, Pool
 from outbound.engine.presence import LeaseLost, Presence, State
-from outbound.engine.settle import Policy
+from outbound.engine.settle import Policy, kept
 from outbound.engine.transport import NOTHING, Transport
 from outbound.engine.upkeep import Upkeep
-from outbound.engine.work import Event, Outcome, Stamp, Work
+from outbound.engine.work import Event, Stamp, Work
 from outbound.journal import Journal
 from outbound.models import Message
 
@@ -31,9 +31,10 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.25
 GATHER_S = 0.02  # how long outcomes wait for company while the lanes are busy
-STOP_WITHIN_S = 30.0
+STOP_WITHIN_S = 27.0  # `serve` kills after 30, and what was finished by then is still to be recorded
 _RESTART_S = 1.0
 MAX_HELD = 3 * store.BATCH  # claimed and not yet recorded
+MAX_HELD_BYTES = store.BATCH_BYTES  # of their content; what is held above it is one claim
 
 
 class Engine:
@@ -61,19 +62,20 @@ class Engine:
         self._uncertain = False  # whether the last transaction took place
 
     def stop(self) -> None:
-        """Ends `run` after what is in flight, within STOP_WITHIN_S. Safe in a signal handler."""
+        """Ends `run` after what is in flight, within STOP_WITHIN_S. Safe in a signal handler: it wakes nobody, for
+        `run` may stand within `wake`, whose lock the handler would wait for in vain. `run` looks every POLL_S."""
         self._stopping = True
-        self.wake.set()
 
     def run(self) -> None:
-        """Runs until `stop`. Raises LeaseLost."""
+        """Runs until `stop`. Raises LeaseLost, and HubFailed after what could still be recorded."""
         self._hub = Hub()
         try:
             self._begin()
             self._upkeep.before_the_first_claim()
-            while not self._stopping:
+            while not self._stopping and self._hub.failed is None:
                 self._round()
             self._finish()
+            self._hub.check()
         finally:
             self._hub.end()
             self.presence.end(generation=self.transport.generation)
@@ -142,7 +144,7 @@ class Engine:
         self._after_trouble(now)
         self._collect()
         room = MAX_HELD - len(self._held)
-        wants = len(self.pool.pending) <= LOW_WATER and room > 0 and self._may_claim(pulse, now)
+        wants = len(self.pool.pending) <= LOW_WATER and room > 0 and self._has_memory() and self._may_claim(pulse, now)
         if not self._events and not wants:
             return False
         if not self._worth_a_commit(wants):
@@ -156,7 +158,7 @@ class Engine:
             if wants:
                 alone = self._held.keys() <= set(reports.ids(events))
                 limit = min(store.BATCH, room)
-                claimed = self._claim(limit, pulse, now, alone=alone)
+                claimed = claiming.claim(self._lease, self.transport, self._holds, limit, pulse, now, alone=alone)
                 self._more = len(claimed) == limit
         self._committed_at = time.monotonic()
         self._settled(events)
@@ -187,6 +189,9 @@ class Engine:
             self._uncertain = False
         self._hand_out(now)
 
+    def _has_memory(self) -> bool:
+        return sum([work.size for work in self._held.values()]) < MAX_HELD_BYTES
+
     def _worth_a_commit(self, wants: bool) -> bool:
         """Whether to write now, or to let the lanes finish more first: each commit waits for the disk."""
         if wants and (self._more or len(self.pool.pending) < LOW_WATER // 4):
@@ -204,24 +209,6 @@ class Engine:
             return False
         return self._holds.may_claim(self.transport.generation, pulse, now)
 
-    def _claim(self, limit: int, pulse: store.Pulse, now: datetime, *, alone: bool) -> list[Work]:
-        """Within the transaction, where the pulse was read again. `alone`: nothing else is in flight, as a probe and
-        a suspect need it."""
-        transport = self.transport
-        if pulse.paused or (pulse.generation, pulse.epoch) != (transport.generation, transport.epoch):
-            return []
-        limit = self._holds.allowed(limit, transport.generation, pulse, now, alone=alone)
-        if limit == 0:
-            return []
-        per_minute = None if transport.suppresses else transport.per_minute
-        if per_minute is None:
-            return store.claim(self._lease, limit=limit, now=now, suspects=alone)
-        provider = transport.config.provider or ""
-        limit = rate.take(provider, per_minute=per_minute, wanted=limit, now=now)
-        found = store.claim(self._lease, limit=limit, now=now, suspects=alone) if limit else []
-        rate.give_back(provider, limit - len(found))
-        return found
-
     def _hand_out(self, now: datetime) -> None:
         """Loads the content outside of the write transaction and gives it to the lanes."""
         if not self._claimed:
@@ -235,10 +222,10 @@ class Engine:
         stamp, ready = self.pool.stamp, []
         for work in claimed:
             if work.id in empty:
-                self._events.append(_kept(work, "held", "content_missing", stamp))
+                self._events.append(kept(work, "held", "content_missing", stamp))
             elif self.transport.suppresses:
                 note = "All mail is suppressed by the configuration."
-                self._events.append(_kept(work, "suppressed", "suppress_all", stamp, note))
+                self._events.append(kept(work, "suppressed", "suppress_all", stamp, note))
             else:
                 ready.append(work)
         if ready:
@@ -330,18 +317,7 @@ class Engine:
     def _join(self) -> None:
         """Waits for the lanes that were told to end, and collects what they report."""
         deadline = time.monotonic() + STOP_WITHIN_S
-        while self._retired and time.monotonic() < deadline:
+        while self._retired and time.monotonic() < deadline and self._hub.failed is None:
             self.wake.wait(0.1)
             self.wake.clear()
             self._collect()
-
-
-def _kept(work: Work, state: str, cause: str, stamp: Stamp, note: str = "") -> Outcome:
-    """The outcome of a message that is not given to any lane."""
-    return Outcome(
-        *(work.id, state, time.time(), stamp),
-        cause=cause,
-        doubts=work.doubts,
-        reason=cause,
-        note=note,
-    )

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from emailcfg.providers.base import ErrorClass
 from outbound import journal
-from outbound.engine import store
+from outbound.engine import outcomes, store
 from outbound.engine.settle import Policy
 from outbound.engine.work import Outcome, RecipientOutcome, Stamp
 from outbound.journal import Found
@@ -42,7 +42,7 @@ def _settle_lease(lease: int, found: Found, policy: Policy, now: datetime) -> in
     rows = {message.pk: message for message in Message.objects.filter(state=State.SENDING, lease=lease)}
     known = [_outcome(found.outcomes[lease, pk]) for pk in rows if (lease, pk) in found.outcomes]
     recorded = [one for one in known if one is not None]
-    store.record(lease, recorded, now)
+    outcomes.record(lease, recorded, now)
     rest = rows.keys() - {one.id for one in recorded}
     doubted = {
         pk for pk in rest if not found.same_boot or (lease, pk) in found.entered or (lease, pk) in found.outcomes
@@ -83,7 +83,7 @@ def _alive(now: datetime) -> list[int]:
 
 
 def _doubt(lease: int, messages: Iterable[Message], policy: Policy, now: datetime) -> None:
-    outcomes = []
+    doubted = []
     for message in messages:
         doubts = message.doubts + 1
         decision = decide(
@@ -101,7 +101,7 @@ def _doubt(lease: int, messages: Iterable[Message], policy: Policy, now: datetim
             RecipientOutcome(position, "in_doubt", 0, text)
             for position in open_recipients.values_list("position", flat=True)
         )
-        outcomes.append(
+        doubted.append(
             Outcome(
                 message.pk,
                 "in_doubt",
@@ -117,7 +117,7 @@ def _doubt(lease: int, messages: Iterable[Message], policy: Policy, now: datetim
                 reason="process_lost",
             )
         )
-    store.record(lease, outcomes, now)
+    outcomes.record(lease, doubted, now)
 
 
 def free(messages: Iterable[Message], now: datetime) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from emailcfg import confirmation
 from emailcfg.models import ActiveConfig
 from emailcfg.providers.base import ErrorClass
-from outbound.engine import store
+from outbound.engine import outcomes, store
 from outbound.engine.settle import Policy, failed_attempt
 from outbound.engine.work import QUEUE_WIDE, Broken, Event, Outcome, Tripped, Work
 from outbound.models import Breaker, GenerationTally, Message
@@ -62,7 +62,7 @@ def ids(events: Sequence[Event]) -> list[int]:
 
 def write(lease: int, report: Report, now: datetime) -> None:
     """Records the outcomes and puts back what was not tried, in the caller's transaction."""
-    store.record(lease, report.outcomes, now)
+    outcomes.record(lease, report.outcomes, now)
     if report.freed:
         store.release(lease, report.freed, now)
 

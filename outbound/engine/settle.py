@@ -40,6 +40,11 @@ def settle(work: Work, result: Result, stamp: Stamp, policy: Policy) -> Outcome:
     return _mixed(work, result, stamp, policy)
 
 
+def kept(work: Work, state: str, cause: str, stamp: Stamp, note: str = "") -> Outcome:
+    """The outcome of a message that is given to no session at all."""
+    return Outcome(work.id, state, time.time(), stamp, cause=cause, doubts=work.doubts, reason=cause, note=note)
+
+
 def _any_failed(entries: tuple[RecipientResult, ...]) -> bool:
     return any(entry.failure is not None for entry in entries)
 

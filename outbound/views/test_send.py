@@ -98,7 +98,7 @@ def _shown(request: HttpRequest, test: TestSend, *, on_form: bool | None = None,
     if not request.htmx:  # type: ignore[attr-defined]
         return render(request, "outbound/test_page.html", context)
     response = render(request, "outbound/test_run.html", context)
-    if test.state != TestSend.State.RUNNING:
+    if test.state != TestSend.State.RUNNING and "again" not in request.GET:  # "again": it ended earlier, no news
         trigger_client_event(response, "announce", {"text": test.steps["summary"] if test.steps else test.state})
         trigger_client_event(response, "test-ended")
         trigger_client_event(response, "omnibar:refresh")

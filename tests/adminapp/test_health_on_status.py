@@ -44,19 +44,19 @@ def test_a_password_changed_at_the_server_shows_on_status_until_it_is_right_agai
         return page
 
     healthcheck.run(ANA)
-    assert "The daily check works" in status()
+    assert "The mail service is reached and takes the login." in status()
     assert told() == []
     server.users["ana"] = "another horse"
     for _ in range(2):
         healthcheck.run(ANA)
         page = status()
-        assert "The daily check fails" in page
+        assert "The health check failed: User name or password were refused" in page
         assert page.count(alert) == 1  # however often it was checked
     assert told() == ["health.failed"]
     server.users["ana"] = "right horse"
     healthcheck.run(ANA)
     page = status()
-    assert "The daily check works" in page
+    assert "The mail service is reached and takes the login." in page
     assert alert not in page
     assert told() == ["health.failed", "health.recovered"]
     assert server.received == []

@@ -49,6 +49,7 @@ def test_an_unknown_address_and_a_wrong_password_get_the_same_answer(admin_user:
         r.content.decode().split("notice-error")[1].split("</form>")[0].split("</div>")[0] for r in (unknown, wrong)
     ]
     assert texts[0] == texts[1]
+    assert "The email address or the password is wrong." in texts[0]
 
 
 def test_guessing_is_slowed_down_by_address_and_does_not_lock_the_person_out_elsewhere(admin_user: User) -> None:
@@ -156,6 +157,7 @@ def test_a_far_reaching_act_asks_for_the_password_again_once_the_last_time_is_lo
         assert "Confirm it is you" in page.content.decode()
         wrong = client.post("/accounts/reauthenticate/", {"password": "wrong wrong wrong", "next": "/support/"})
         assert wrong.status_code == 200
+        assert "The password is wrong." in wrong.content.decode()
         right = client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": "/support/"})
         assert (right.status_code, right["Location"]) == (302, "/support/")
 

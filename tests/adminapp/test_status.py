@@ -20,7 +20,7 @@ from emailcfg.restored import Memory
 from emailcfg.schema import EmailConfig
 from outbound import queries, queue
 from outbound.models import Breaker, OutcomeCount, QueueState
-from tests.emailcfg.making import a_test_of
+from tests.emailcfg.making import a_revision, a_test_of, activated
 from tests.outbound.log_making import (
     ACCEPTED,
     GREYLISTED,
@@ -58,6 +58,8 @@ def page(client: Client) -> str:
 
 def test_nothing_configured_is_said_with_the_way_to_begin(admin_client: Client) -> None:
     assert now_says().level == "unknown"
+    causes = [alert.cause for alert in all_alerts()]
+    assert causes == ["No mail can leave.", "Mail is accepted only once there is a sender address."]
     assert "No mail leaves yet: no configuration is active." in page(admin_client)
 
 
@@ -116,7 +118,7 @@ def test_a_failed_daily_check_is_told_until_mail_is_accepted_or_it_passes(
     a_test_of(active.revision, "failed", source="health", dry_run=True, explanation=told)
     assert (now_says().level, now_says().short) == ("warning", "The daily check failed a moment ago")
     shown = page(admin_client)
-    for text in ("The password was refused", "535 &lt;no&gt;", "Check again", "The daily check fails"):
+    for text in ("The password was refused", "535 &lt;no&gt;", "Check again", "The health check failed"):
         assert text in shown
     a_test_of(active.revision, "passed", source="health", dry_run=True)
     assert now_says().level == "ok"
@@ -161,6 +163,7 @@ def test_an_open_breaker_is_told_with_how_many_wait_and_why(active: ActiveConfig
     shown = page(admin_client)
     for text in ("535 5.7.8 Error: authentication failed", "Try now", "tried by itself", now_says().short):
         assert text in shown
+    assert "3 messages wait, and none fails." in shown
 
 
 def test_a_breaker_of_an_earlier_generation_holds_nothing(active: ActiveConfig) -> None:
@@ -193,7 +196,10 @@ def test_a_process_that_refused_the_configuration_is_named(active: ActiveConfig,
 
 def test_a_lost_process_is_named_beside_one_that_runs(active: ActiveConfig, admin_client: Client) -> None:
     a_service(active.generation, ago_s=60, host="mail-2", pid=77)
-    assert "No sign of life from outbound mail-2/77" in page(admin_client)
+    shown = page(admin_client)
+    assert "No sign of life from outbound mail-2/77. What it was sending is taken over by the others." in shown
+    a_service(active.generation, ago_s=60, host="mail-3", pid=78)
+    assert "What they were sending is taken over by the others." in page(admin_client)
 
 
 def test_mail_that_waits_for_long_is_late(active: ActiveConfig) -> None:
@@ -248,7 +254,7 @@ def test_pausing_shows_on_every_page_until_resumed(active: ActiveConfig, admin_c
     admin_client.post("/status/pause/", {"reason": "Moving <the> relay"})
     assert now_says().short == "Sending is paused"
     shown = page(admin_client)
-    assert "Moving &lt;the&gt; relay" in shown
+    assert "ana@acme.example paused it: “Moving &lt;the&gt; relay”. Mail is accepted and waits" in shown
     assert "sending was paused by ana@acme.example" in admin_client.get("/messages/").content.decode()
     for _ in range(2):
         admin_client.post("/status/resume/")
@@ -354,6 +360,14 @@ def test_an_older_backup_that_came_back_is_told_on_every_page(
         assert "generation 77 had run here" in admin_client.get(path).content.decode()
     activate(a_config(2526))
     assert "An older backup" not in page(admin_client)
+
+
+def test_while_a_confirmation_is_awaited_there_is_one_way_back_and_it_has_one_name(admin_client: Client) -> None:
+    first = activated(a_revision())
+    activated(a_revision(smtp__timeout_s=20), confirm_within_s=600)
+    shown = page(admin_client)
+    assert shown.count(f"Return to r{first.revision_id}") == 1
+    assert "Roll back" not in shown
 
 
 def test_what_ran_before_is_one_click_away(admin_client: Client) -> None:

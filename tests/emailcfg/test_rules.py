@@ -42,6 +42,12 @@ def test_what_is_no_host_is_refused_in_a_sentence(value: str) -> None:
         rules.host(value)
 
 
+@pytest.mark.parametrize("value", ["http://x y", "acme", "127.0.0.1", "a..b", "☃-.example"])
+def test_what_is_no_domain_is_refused_with_a_domain_as_the_example(value: str) -> None:
+    with pytest.raises(rules.Refused, match=r"^Enter a full domain such as example\.com; “.*” is not one\.$"):
+        rules.domain(value)
+
+
 @pytest.mark.parametrize(
     "value", ["ana@acme.com", "a+b@acme.com", "o'neil@acme.com", "jürgen@acme.com", "ana@bücher.example", "a@[x].b"][:5]
 )

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from emailcfg import pins
 from outbound import restart
+from outbound.engine.hub import HubFailed
 from outbound.engine.loop import Engine
 from outbound.engine.presence import LeaseLost
 
@@ -33,7 +34,7 @@ class Command(BaseCommand):
         self._say()
         try:
             engine.run()
-        except LeaseLost as error:
+        except (HubFailed, LeaseLost) as error:
             raise CommandError(str(error)) from None
         if engine.restarting:
             raise CommandError(restart.SENTENCE, returncode=restart.EXIT_CODE)

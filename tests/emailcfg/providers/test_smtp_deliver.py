@@ -1,5 +1,6 @@
 """Delivering by SMTP: each row of the delivery contract over real sockets, plain, pipelined and chunked alike."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from emailcfg.providers.base import ErrorClass, Mail, Result, SessionError, Stage, Step
 from emailcfg.providers.smtp_message import dot_stuffed
 from tests.emailcfg.providers.conftest import WAYS, Delivery, deliver, mail, smtp_session
+from tests.servers.certificates import TestAuthority
 from tests.servers.scripted import (
     Action,
     Delay,
@@ -643,3 +645,62 @@ def test_all_ways_come_to_the_same(fates: list[tuple[str, list[str]]], server_cl
             assert recipients == [expected[who.partition("@")[0][:-1]] for who in one.recipients]
         else:
             assert (fate, failure[2]) in {("later", "message_deferred"), ("never", "sender_refused")}
+
+
+class _ReadsSlowly(ScriptedSmtp):
+    """Takes a big content in pieces, with a pause after each: in all longer than the timeout."""
+
+    def _command(self, dialogue, line):  # type: ignore[no-untyped-def]
+        if line != "DATA":
+            return super()._command(dialogue, line)
+        dialogue.stream.sendall(b"354 Go on\r\n")
+        tail = b""
+        for _ in range(16):
+            tail = tail[-5:] + self._exactly(dialogue.stream, len(BIG) // 16)
+            self.stopping.wait(0.1)
+        while not tail.endswith(b"\r\n.\r\n"):
+            tail = tail[-5:] + dialogue.stream.recv(65536)
+        dialogue.stream.sendall(b"250 Ok\r\n")
+        return True
+
+    @staticmethod
+    def _exactly(stream, count):  # type: ignore[no-untyped-def]
+        found = b""
+        while len(found) < count:
+            more = stream.recv(count - len(found))
+            if not more:
+                raise ConnectionError
+            found += more
+        return found
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["clear", "tls"])
+def test_a_large_mail_may_take_longer_than_the_timeout_while_the_server_goes_on_reading(
+    encrypted: bool, authority: TestAuthority
+) -> None:
+    context = authority.server_context() if encrypted else None
+    with _ReadsSlowly(context=context, tls_from_start=encrypted) as server:
+        secured = {"security": "tls", "ca_certificate": authority.pem} if encrypted else {}
+        session = smtp_session(server, timeout_s=1, deadline_s=20, **secured)
+        session.open()
+        record = deliver(session, [mail(1, content=BIG)])
+    assert record.error is None
+    assert whole(record.results[0]) is None
+
+
+def test_a_large_mail_that_the_server_stops_reading_ends_at_the_timeout() -> None:
+    class _Stops(ScriptedSmtp):
+        def _command(self, dialogue, line):  # type: ignore[no-untyped-def]
+            if line != "DATA":
+                return super()._command(dialogue, line)
+            dialogue.stream.sendall(b"354 Go on\r\n")
+            self.stopping.wait()
+            return False
+
+    with _Stops() as server:
+        session = smtp_session(server, timeout_s=1, deadline_s=60)
+        session.open()
+        begun = time.monotonic()
+        record = deliver(session, [mail(1, content=BIG)])
+        assert time.monotonic() - begun < 30  # of the attempt's 60
+    assert whole(record.results[0]) == (Stage.ACCEPTED, ErrorClass.HOST, "timed_out")

@@ -44,6 +44,10 @@ def test_filters_narrow_it(admin_client: Client) -> None:
     assert "revision.saved" not in page(admin_client, "group=keys")
     assert "revision.saved" not in page(admin_client, "text=198.51")
     assert "token.created" in page(admin_client, "text=BEN")
+    audit.record("health.failed", actor=Actor("ben"), subject="r1")
+    audit.record("support.bundle", actor=Actor("ben"))
+    assert "health.failed" in page(admin_client, "group=tests")
+    assert "support.bundle" in page(admin_client, "group=keys")
     assert "No event fits" in page(admin_client, "until=2001-01-01")
     assert "No event fits" in page(admin_client, "since=2999-01-01")
 

@@ -12,6 +12,7 @@ from emailcfg import revisions
 from emailcfg.models import ConfigRevision
 from tests.emailcfg.making import BEN, a_config, a_revision, a_test_of, activated, tamper
 from tests.emailcfg.test_history import activations_at, many
+from tests.servers.certificates import TestAuthority
 
 pytestmark = pytest.mark.django_db
 
@@ -106,6 +107,21 @@ def test_a_revision_shows_all_values_and_of_secrets_only_that_they_are_set(admin
         assert text in page
     assert "first secret" not in page
     assert revision.secrets.get().ciphertext not in page
+
+
+def test_a_certificate_is_folded_and_its_lines_are_kept(admin_client: Client, authority: TestAuthority) -> None:
+    revision = a_revision(smtp__ca_certificate=authority.pem)
+    page = body(admin_client, f"/configuration/revisions/{revision.number}/")
+    lines = authority.pem.strip().splitlines()
+    assert f"<summary>{len(lines)} lines</summary>" in page
+    assert "\n".join(lines) in page
+    assert page.count(" lines</summary>") == 1  # of the other values none
+
+
+def test_what_a_revision_holds_and_what_was_proven_stand_before_the_tests_to_come(admin_client: Client) -> None:
+    page = body(admin_client, f"/configuration/revisions/{a_revision().number}/")
+    order = [page.index(text) for text in ("smtp.acme.com", "Tests of this configuration", "as it was saved")]
+    assert order == sorted(order)
 
 
 def test_a_revision_that_can_not_be_read_says_why(admin_client: Client) -> None:

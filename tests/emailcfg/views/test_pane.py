@@ -1,13 +1,16 @@
 """The page and its parts through HTTP: what it costs, what it locks, what it guides to."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from emailcfg import drafts
-from tests.emailcfg.making import a_revision, activated
+from tests.emailcfg.making import a_revision, a_test_of, activated
 from tests.journeys.pages import DIALOG, DRAFT, PANE, complete_form, post, read, stamp
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +25,36 @@ def test_the_page_and_a_change_cost_few_queries(admin_client: Client, django_ass
         post(admin_client, DRAFT, sent)
     with django_assert_max_num_queries(16):  # nine of them for the OmniBar
         admin_client.get(PANE)
+
+
+def test_the_last_test_of_what_the_form_shows_comes_back_for_a_while_to_whoever_started_it(
+    admin_user: User, admin_client: Client
+) -> None:
+    revision = activated(a_revision()).revision
+    other = a_revision(smtp__timeout_s=20)
+    assert revision is not None
+    a_test_of(revision)  # of somebody else
+    a_test_of(revision, "passed", source="health", dry_run=True, actor=admin_user)
+    a_test_of(other, actor=admin_user)  # of something else
+    assert "again=1" not in admin_client.get(PANE).content.decode()
+    shown = a_test_of(revision, "failed", actor=admin_user)
+    assert f"/configuration/tests/{shown.pk}/?on=form&amp;again=1" in admin_client.get(PANE).content.decode()
+    with time_machine.travel(timezone.now() + timedelta(minutes=16)):
+        admin_client.force_login(admin_user)
+        assert "again=1" not in admin_client.get(PANE).content.decode()
+
+
+def test_a_test_that_comes_back_is_told_as_no_news_and_its_own_page_does_not_lead_to_itself(
+    admin_client: Client,
+) -> None:
+    address = f"/configuration/tests/{a_test_of(a_revision(), 'failed').pk}/"
+    ended = admin_client.get(f"{address}?on=form", headers={"HX-Request": "true"})
+    assert "test-ended" in ended["HX-Trigger"]
+    assert f'href="{address}"' in ended.content.decode()
+    again = admin_client.get(f"{address}?on=form&again=1", headers={"HX-Request": "true"})
+    assert "HX-Trigger" not in again
+    own = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{address}"}
+    assert f'href="{address}"' not in admin_client.get(address, headers=own).content.decode()
 
 
 def test_an_empty_installation_says_what_to_do_first(admin_client: Client) -> None:

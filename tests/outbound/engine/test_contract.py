@@ -389,6 +389,32 @@ def test_mail_leaves_through_sendgrid(sendgrid_server: SendGridServer, settings:
     assert sendgrid_server.sent[0]["personalizations"][0]["to"] == [{"email": "bob@example.com"}]
 
 
+def test_a_queue_leaves_through_many_sendgrid_sessions_once(sendgrid_server: SendGridServer, settings: Any) -> None:
+    """These sessions block, so each delivers in a thread of its own and takes from what all share."""
+    _sendgrid(sendgrid_server, settings)
+    queued(150)
+    with running():
+        until(lambda: Message.objects.filter(state="sent").count() == 150)
+    addresses = [one["personalizations"][0]["to"][0]["email"] for one in sendgrid_server.sent]
+    assert sorted(addresses) == sorted(f"user{n}@example.com" for n in range(150))
+    assert set(Message.objects.values_list("attempts", flat=True)) == {1}
+
+
+def test_an_activation_while_sendgrid_answers_waits_for_the_answer(
+    sendgrid_server: SendGridServer, scripted_smtp: Scripted, settings: Any
+) -> None:
+    _sendgrid(sendgrid_server, settings)
+    queued(150)
+    server = scripted_smtp(keywords=("PIPELINING",))
+    with running():
+        until(lambda: len(sendgrid_server.sent) >= 10)
+        activate(a_config(server.port))
+        until(lambda: Message.objects.filter(state="sent").count() == 150)
+    assert len(sendgrid_server.sent) + len(server.taken) == 150
+    assert server.taken
+    assert not Message.objects.filter(doubts__gt=0).exists()
+
+
 @pytest.mark.parametrize(
     ("answer", "error_class"),
     [

@@ -62,6 +62,7 @@ def test_killed_in_any_phase_nothing_is_lost_or_silently_repeated(settings: Any,
         ids = queued(COUNT)
         killer.process = spawned()
         assert killer.killed.wait(20)
+        killer.process.wait(20)
         with running():
             until(_all_ended)
         _assert_kept(ids, sink)
@@ -85,6 +86,7 @@ def test_killed_again_and_again_everything_is_still_delivered(settings: Any, chu
             killer.killed.clear()
             killer.process = spawned()
             assert killer.killed.wait(20)
+            killer.process.wait(20)
         with running():
             until(_all_ended)
         _assert_kept(ids, sink)

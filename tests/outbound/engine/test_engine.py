@@ -17,7 +17,7 @@ from emailcfg.encryption import KeyRing
 from emailcfg.models import AuditEvent, ServiceInstance
 from emailcfg.schema import EmailConfig
 from outbound import instances, queue
-from outbound.engine import lanes, store
+from outbound.engine import lanes, outcomes, store
 from outbound.models import Attempt, Breaker, Message, OutcomeCount, Recipient
 from outbound.submit import Submission, submit
 from tests.outbound.engine.running import running, spawned, until
@@ -275,7 +275,7 @@ def test_two_processes_share_one_queue_without_sending_twice() -> None:
 
 
 def test_while_the_database_takes_nothing_no_outcome_is_lost_and_nothing_is_sent_twice(monkeypatch: Any) -> None:
-    real, failing = store.record, threading.Event()
+    real, failing = outcomes.record, threading.Event()
     failures: list[int] = []
 
     def record(*args: Any) -> None:
@@ -284,7 +284,7 @@ def test_while_the_database_takes_nothing_no_outcome_is_lost_and_nothing_is_sent
             raise OperationalError("database or disk is full")
         real(*args)
 
-    monkeypatch.setattr(store, "record", record)
+    monkeypatch.setattr(outcomes, "record", record)
     with Sink() as sink:
         activate(a_config(sink.port))
         queued(50)

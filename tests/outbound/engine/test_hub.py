@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from outbound.engine.hub import Hub
+from outbound.engine.hub import Hub, HubFailed
 
 SOON = 10.0
 
@@ -162,3 +162,85 @@ def test_an_ended_hub_closes_its_files_and_ignores_late_calls() -> None:
     assert not hub._thread.is_alive()
     hub.wake()
     hub.start(lambda: pytest.fail("nothing begins any more"))
+
+
+def test_a_lane_that_fails_ends_the_hub_which_says_so_and_closes_its_files() -> None:
+    hub = Hub()
+
+    def fails() -> None:
+        raise ValueError("a bug")
+
+    hub.start(fails)
+    hub._thread.join(SOON)
+    assert not hub._thread.is_alive()
+    with pytest.raises(HubFailed) as caught:
+        hub.check()
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert hub._epoll.closed
+    hub.wake()
+    hub.end()
+
+
+def test_a_lane_whose_server_never_stops_talking_holds_up_no_other(hub: Hub) -> None:
+    talker, there = socket.socketpair()
+    there.send(b"250 ok\r\n")  # is never read: this lane is always ready
+    quiet, silent = socket.socketpair()
+    told: list[object] = []
+    ended = threading.Event()
+
+    def busy() -> None:
+        while not ended.is_set():
+            hub.wait(talker, False, time.monotonic() + SOON)
+
+    def waits() -> None:
+        told.append(hub.wait(quiet, False, time.monotonic() + 0.1))
+        told.append(hub.park(time.monotonic() + 0.1))
+        told.append(hub.aside(lambda: "aside"))
+        silent.send(b"x")
+        told.append(hub.wait(quiet, False, time.monotonic() + SOON))
+        ended.set()
+
+    hub.start(busy)
+    hub.start(waits)
+    assert ended.wait(SOON)
+    assert told == [False, False, "aside", True]
+    for sock in (talker, there, quiet, silent):
+        sock.close()
+
+
+def test_a_time_that_is_over_ends_the_wait_of_a_server_that_drips(hub: Hub) -> None:
+    here, there = socket.socketpair()
+    ended = threading.Event()
+
+    def drip() -> None:
+        with contextlib.suppress(OSError):
+            while not ended.wait(0.001):
+                there.send(b"x")
+
+    def reads() -> None:
+        until = time.monotonic() + 0.2
+        while hub.wait(here, False, until):
+            here.recv(1)
+        ended.set()
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    hub.start(reads)
+    assert ended.wait(SOON)
+    dripping.join()
+    here.close()
+    there.close()
+
+
+def test_a_connection_that_ends_under_a_wait_ends_the_wait(hub: Hub) -> None:
+    here, there = socket.socketpair()
+    told: list[object] = []
+
+    def reads() -> None:
+        threading.Timer(0.05, there.close).start()
+        told.append(hub.wait(here, False, time.monotonic() + SOON))
+        told.append(here.recv(1))
+
+    _run(hub, reads)
+    assert told == [True, b""]
+    here.close()
