@@ -125,6 +125,31 @@ def test_an_error_after_the_final_dot_leaves_the_message_in_doubt(
     assert Recipient.objects.get(message=doubted).state == "in_doubt"
 
 
+def test_an_error_while_several_are_in_flight_leaves_them_all_in_doubt(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.IN_DOUBT = "hold"
+    real, failures = Transactions._took_final, []
+
+    def fails(*args: Any, **options: Any) -> None:
+        if not failures:
+            failures.append(1)
+            raise KeyError("a bug")
+        real(*args, **options)
+
+    monkeypatch.setattr(Transactions, "_took_final", fails)
+    with Sink(chunking=True) as sink:
+        activate(a_config(sink.port, max_connections=1))
+        ids = queued(10)
+        with running():
+            until(_sent(6))
+            until(lambda: not Message.objects.filter(state__in=("queued", "sending")).exists())
+        assert max(sink.taken.values()) == 1
+    doubted = Message.objects.filter(state="in_doubt").order_by("pk")
+    assert [message.pk for message in doubted] == ids[:4]
+    assert doubted[0].cause == "internal_error"
+
+
 def test_a_disk_too_full_for_the_journal_stops_sending_but_loses_and_repeats_nothing(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
