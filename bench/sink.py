@@ -1,4 +1,5 @@
-"""An SMTP sink with PIPELINING that answers every command a given time later: a server that is not next door.
+"""An SMTP sink with PIPELINING and CHUNKING that answers every command a given time later: a server that is not next
+door, and offers what those commonly do.
 
     python bench/sink.py PORT DELAY_MS
 
@@ -19,11 +20,20 @@ class Connection:
         self.sock = sock
         self._rest = b""
         self._in_data = False
+        self._chunk: int | None = None  # how much of it is still to come
 
     def answer(self, data: bytes) -> bytes:
         """The replies to what came."""
         buffer, at, replies = self._rest + data, 0, b""
         while True:
+            if self._chunk is not None:
+                passed = min(self._chunk, len(buffer) - at)
+                at, self._chunk = at + passed, self._chunk - passed
+                if self._chunk:
+                    break
+                self._chunk = None
+                replies += b"250 2.0.0 Ok\r\n"
+                continue
             if self._in_data:
                 end = buffer.find(b"\r\n.\r\n", max(at - 2, 0))
                 if end < 0:
@@ -34,13 +44,15 @@ class Connection:
             end = buffer.find(b"\n", at)
             if end < 0:
                 break
-            verb = buffer[at : at + 4].upper()
+            verb, begun = buffer[at : at + 4].upper(), at
             at = end + 1
-            if verb == b"DATA":
+            if verb == b"BDAT":
+                self._chunk = int(buffer[begun + 5 : end].split()[0])
+            elif verb == b"DATA":
                 self._in_data = True
                 replies += b"354 Go on\r\n"
             elif verb == b"EHLO":
-                replies += b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n"
+                replies += b"250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 8BITMIME\r\n"
             else:
                 replies += b"221 Bye\r\n" if verb == b"QUIT" else b"250 Ok\r\n"
         # Of a mail whose end is still to come the last four bytes suffice.

@@ -157,9 +157,10 @@ class Session(Protocol):
     before it). It raises SessionError when the session broke, after having reported every mail that had
     entered DATA (in doubt where the reply is missing). Mails that were not reported were not sent and are
     free to retry. It also raises SessionError, with the same failure, after having reported a mail that failed
-    for a reason that concerns all mail (classes configuration, rate, host, defect). After a SessionError the
-    session is closed and can be opened again. One mail may be drawn ahead from `mails`, so an iterable that
-    waits delays the mail before; to stop early, let it end. `probe` goes as far as the recipient, without DATA,
+    for a reason that concerns all mail (classes configuration, rate, host, defect); mails that were already on
+    their way behind that one are reported first. After a SessionError the session is closed and can be opened
+    again. Mails may be drawn ahead from `mails`, so an iterable that waits delays those before; to stop early,
+    let it end. `probe` goes as far as the recipient, without DATA,
     and raises SessionError when sender or recipient are refused."""
 
     server: str  # "smtp.example.com:587", for the log

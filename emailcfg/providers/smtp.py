@@ -22,7 +22,9 @@ from emailcfg.providers.base import (
     ignore_steps,
 )
 from emailcfg.providers.reply import Redactor
+from emailcfg.providers.smtp_chunks import ChunkedTransactions, Chunking
 from emailcfg.providers.smtp_dialogue import Dialogue, ehlo_name
+from emailcfg.providers.smtp_message import Offers
 from emailcfg.providers.smtp_transactions import Transactions
 from emailcfg.providers.smtp_wire import Wire, WireError, block
 from emailcfg.providers.stages import Note, StageFailed, Stages
@@ -59,7 +61,8 @@ class SmtpSession:
         self._redact = Redactor(smtp.password.get_secret_value() if smtp.password else "", user=smtp.username)
         self._wire: Wire | None = None
         self._addresses: list[connect.Address] = []
-        self._offered: dict[str, str] = {}
+        self._offers = Offers.of({})
+        self._chunking = Chunking()
         self.server = f"[{smtp.host}]:{smtp.port}" if ":" in smtp.host else f"{smtp.host}:{smtp.port}"
         self.tls = ""
         self.wait: Wait | None = block
@@ -100,7 +103,7 @@ class SmtpSession:
                     encrypted=bool(self.tls),
                     mechanism=self._smtp.auth_mechanism,
                 )
-            self._offered = dialogue.offered
+            self._offers, self._chunking = Offers.of(dialogue.offered), Chunking()
         except BaseException:
             self._drop()
             raise
@@ -174,7 +177,8 @@ class SmtpSession:
         observer: Observer = ignore_steps,
     ) -> None:
         """See `base.Session.deliver`. With PIPELINING the next mail is drawn from `mails` before the one before it
-        is sent, so an iterable that waits delays both. The session is closed when this raises."""
+        is sent, with CHUNKING up to four, so an iterable that waits delays them all. The session is closed when this
+        raises."""
         transactions = self._transactions(observer)
         try:
             transactions.deliver(mails, before_data=before_data, on_result=on_result)
@@ -207,7 +211,10 @@ class SmtpSession:
     def _transactions(self, observer: Observer) -> Transactions:
         wire = self._opened()
         wire.wait = self.wait or block
-        return Transactions(wire, self._offered, deadline_s=self._deadline_s, observer=observer)
+        offers, chunking = self._offers, self._chunking
+        if offers.chunking and offers.pipelining and not chunking.refused:
+            return ChunkedTransactions(wire, offers, chunking, deadline_s=self._deadline_s, observer=observer)
+        return Transactions(wire, offers, deadline_s=self._deadline_s, observer=observer)
 
     def _opened(self) -> Wire:
         if self._wire is None:

@@ -35,6 +35,7 @@ class Offers:
     """What a server offers that decides which mail it can take. `max_size` is 0 when it names no limit."""
 
     pipelining: bool
+    chunking: bool
     size: bool
     max_size: int
     eightbit: bool
@@ -42,10 +43,11 @@ class Offers:
 
     @classmethod
     def of(cls, keywords: Mapping[str, str]) -> Self:
-        """From the keywords of its EHLO (RFC 1870, 2920, 6152, 6531)."""
+        """From the keywords of its EHLO (RFC 1870, 2920, 3030, 6152, 6531)."""
         limit = keywords.get("SIZE", "")
         return cls(
             pipelining="PIPELINING" in keywords,
+            chunking="CHUNKING" in keywords,
             size="SIZE" in keywords,
             max_size=int(limit) if limit.isdecimal() else 0,
             eightbit="8BITMIME" in keywords,

@@ -1,52 +1,23 @@
-"""Mail transactions over an SMTP connection that is ready: plain, and pipelined where the server offers it.
+"""Mail transactions by DATA over an SMTP connection that is ready: plain, and pipelined where the server offers it.
 
 Both ways share the code that judges replies; they differ only in how many commands stand in one write.
 Pipelined (RFC 2920) a write holds the end of one mail and the envelope of the next: body and final dot,
 MAIL, RCPT, DATA. A body is never sent before its own 354 was read."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
-from emailcfg.providers.base import (
-    ErrorClass,
-    Failure,
-    Mail,
-    Observer,
-    RecipientResult,
-    Reply,
-    Result,
-    SessionError,
-    Stage,
-)
+from emailcfg.providers.base import ErrorClass, Failure, Mail, Reply, Result, SessionError, Stage
 from emailcfg.providers.classify import refusal
-from emailcfg.providers.smtp_exchange import Exchange
-from emailcfg.providers.smtp_message import (
-    Offers,
-    mail_command,
-    on_the_wire,
-    rcpt_command,
-    unfit,
-    unfit_recipient,
-)
-from emailcfg.providers.smtp_outcome import Outcome, Outcomes, Transaction
-from emailcfg.providers.smtp_wire import Wire, WireError
+from emailcfg.providers.smtp_envelope import Envelopes
+from emailcfg.providers.smtp_message import mail_command, on_the_wire, rcpt_command
+from emailcfg.providers.smtp_outcome import Outcomes, Transaction
+from emailcfg.providers.smtp_wire import WireError
 
 _LATE_REPLY_S = 0.5
 
 
-class Transactions:
-    """Delivers over `wire` to a server that offered the EHLO keywords `offered`. `deadline_s` bounds each mail.
-
-    After an exception the connection is in an unknown state and must be closed."""
-
-    def __init__(self, wire: Wire, offered: Mapping[str, str], *, deadline_s: float, observer: Observer) -> None:
-        self._exchange = Exchange(wire, observer)
-        self._offers = Offers.of(offered)
-        self._deadline_s = deadline_s
-        self._again: deque[Transaction] = deque()
-        self._needs_reset = False
-
-    # Delivering
+class Transactions(Envelopes):
+    """Delivers by DATA."""
 
     def deliver(
         self, mails: Iterable[Mail], *, before_data: Callable[[Mail], None], on_result: Callable[[Result], None]
@@ -56,13 +27,16 @@ class Transactions:
         self._before_data = before_data
         self._outcomes = Outcomes(on_result)
         try:
-            if self._offers.pipelining:
-                self._deliver_pipelined()
-            else:
-                self._deliver_plainly()
+            self._deliver_all()
         except SessionError as error:
             self._outcomes.abandon(error.failure)
             raise
+
+    def _deliver_all(self) -> None:
+        if self._offers.pipelining:
+            self._deliver_pipelined()
+        else:
+            self._deliver_plainly()
 
     def _deliver_pipelined(self) -> None:
         current: Transaction | None = None  # stands after its 354
@@ -71,7 +45,7 @@ class Transactions:
             if following is None and current is None:
                 break
             self._exchange.start(self._deadline_s)
-            envelope = self._envelope(following) if following is not None else b""
+            envelope = self._envelope(following, b"DATA\r\n", reset=self._needs_reset) if following is not None else b""
             if current is not None:
                 self._send_content(current, envelope)
                 self._read_final(current)
@@ -89,79 +63,15 @@ class Transactions:
                 self._read_final(transaction)
         self._reset()
 
-    def probe(self, mail: Mail) -> Failure | None:
-        """Sender and recipients without DATA; the first refusal, or None."""
-        self._exchange.start(self._deadline_s)
-        failure = unfit(mail, self._offers)
-        if failure is not None:
-            self._exchange.step(failure.stage, failure=failure)
-            return failure
-        refused = self._took_sender(self._exchange.ask(Stage.SENDER, mail_command(mail, self._offers)))
-        for address in mail.recipients if refused is None else ():
-            failure = unfit_recipient(address, self._offers)
-            if failure is None:
-                reply = self._exchange.ask(Stage.RECIPIENT, rcpt_command(address))
-                failure = None if 200 <= reply.code < 300 else refusal(Stage.RECIPIENT, reply)
-                self._exchange.step(Stage.RECIPIENT, reply, failure, address=address)
-            else:
-                self._exchange.step(Stage.RECIPIENT, failure=failure, address=address)
-            refused = refused or failure
-            if failure is not None and failure.error_class is ErrorClass.HOST:
-                raise SessionError(failure)
-        self._needs_reset = True
-        self._reset()
-        return refused
-
     # What to send
-
-    def _next(self) -> Transaction | None:
-        if self._again:
-            return self._again.popleft()
-        for mail in self._mails:
-            transaction = self._prepared(mail)
-            if transaction is not None:
-                return transaction
-        return None
-
-    def _prepared(self, mail: Mail) -> Transaction | None:
-        """The first transaction of a mail; None when it was refused here and now."""
-        failure = unfit(mail, self._offers)
-        if failure is not None:
-            self._exchange.step(failure.stage, failure=failure)
-            self._outcomes.refused(mail, failure)
-            return None
-        outcome = Outcome(mail)
-        places = []
-        for place, address in enumerate(mail.recipients):
-            failure = unfit_recipient(address, self._offers)
-            if failure is None:
-                places.append(place)
-            else:
-                self._exchange.step(Stage.RECIPIENT, failure=failure, address=address)
-                outcome.results[place] = RecipientResult(address, None, failure)
-        transactions = self._outcomes.begin(outcome, places)
-        self._again.extend(transactions[1:])
-        return transactions[0] if transactions else None
-
-    def _envelope(self, transaction: Transaction) -> bytes:
-        mail = transaction.mail
-        start = b"RSET\r\n" if self._needs_reset else b""
-        start += mail_command(mail, self._offers)
-        addresses = mail.recipients
-        if len(transaction.places) == 1:
-            return b"%bRCPT TO:<%b>\r\nDATA\r\n" % (start, addresses[transaction.places[0]].encode())
-        return start + b"".join([rcpt_command(addresses[place]) for place in transaction.places]) + b"DATA\r\n"
 
     def _send_content(self, transaction: Transaction, envelope: bytes) -> None:
         """The content and its final dot (a lone dot when nobody is to get it), with the next envelope behind it."""
         if not transaction.accepted:
             self._exchange.send(Stage.ACCEPTED, b".\r\n" + envelope)
             return
-        outcome = transaction.outcome
-        if not outcome.entered:
-            outcome.entered = True
-            self._before_data(outcome.mail)
-        content = on_the_wire(outcome.mail)
+        self._enter(transaction.outcome)
+        content = on_the_wire(transaction.mail)
         try:
             self._exchange.wire.send(content + b".\r\n" + envelope)
         except WireError as error:
@@ -221,26 +131,6 @@ class Transactions:
         reply = self._exchange.ask(Stage.DATA, b"DATA\r\n") if transaction.accepted else None
         return self._took_envelope(transaction, refused, rest, reply)
 
-    def _took_sender(self, reply: Reply) -> Failure | None:
-        failure = None if 200 <= reply.code < 300 else self._exchange.judged(Stage.SENDER, reply)
-        if self._exchange.watched:
-            self._exchange.step(Stage.SENDER, reply, failure)
-        return failure
-
-    def _took_recipient(self, transaction: Transaction, place: int, reply: Reply, rest: list[int]) -> None:
-        address = transaction.mail.recipients[place]
-        failure = None
-        if 200 <= reply.code < 300:
-            transaction.accepted.append(place)
-        else:
-            failure = self._exchange.judged(Stage.RECIPIENT, reply)
-            if failure.reason == "too_many_recipients" and transaction.accepted:
-                rest.append(place)
-                return
-        if self._exchange.watched:
-            self._exchange.step(Stage.RECIPIENT, reply, failure, address=address)
-        transaction.outcome.results[place] = RecipientResult(address, reply, failure)
-
     def _took_envelope(
         self, transaction: Transaction, refused: Failure | None, rest: list[int], reply: Reply | None
     ) -> bool:
@@ -291,14 +181,3 @@ class Transactions:
         self._outcomes.finish(transaction, None, failure)
         if failure.error_class is ErrorClass.IN_DOUBT:
             raise SessionError(Failure(Stage.ACCEPTED, ErrorClass.HOST, failure.reason, reply))
-
-    # Reporting
-
-    def _reset(self) -> None:
-        if self._needs_reset:
-            self._took_reset(self._exchange.ask(Stage.SENDER, b"RSET\r\n"))
-
-    def _took_reset(self, reply: Reply) -> None:
-        self._needs_reset = False
-        if not 200 <= reply.code < 300:
-            raise SessionError(Failure(Stage.SENDER, ErrorClass.HOST, "reset_refused", reply))

@@ -17,6 +17,8 @@ MAX_LINES = 100
 _CHUNK = 65536
 _TLS_RECORD = 16384
 _KNOWN_REPLIES = 256
+_HEAR_S = 0.05  # how long a full connection is left alone before what the server says is read
+_MAX_HEARD = 1 << 20  # bytes
 # A server that sends each reply of a pipelined group in a packet of its own, and leaves Nagle's algorithm on,
 # waits for our acknowledgement between them: without this each group takes 40 ms (Linux's delayed ACK).
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
@@ -65,8 +67,10 @@ class Wire:
         self._buffer, self._at = b"", 0
         encrypted.setblocking(False)
 
-    def send(self, data: bytes) -> None:
-        """Sends all of `data`; the server may pause for the timeout, not longer."""
+    def send(self, data: bytes, *, hear: bool = False) -> None:
+        """Sends all of `data`; the server may pause for the timeout, not longer. With `hear`, what it says meanwhile
+        is read and kept for `read_reply`, so that it never stands with its own replies unread while we wait for it to
+        read (RFC 2920 3.1)."""
         self._asked = True
         sock, sent, total = self.sock, 0, len(data)
         tls = isinstance(sock, ssl.SSLSocket)
@@ -81,10 +85,12 @@ class Wire:
                 return
         step = _TLS_RECORD if tls else total
         view = memoryview(data)
+        end = min(time.monotonic() + self._timeout_s, self.deadline)
         while sent < total:
             part = view[sent : sent + step]
             try:
                 sent += sock.send(part)
+                end = min(time.monotonic() + self._timeout_s, self.deadline)  # the server reads on
                 continue
             except (BlockingIOError, ssl.SSLWantWriteError):
                 writing = True
@@ -93,9 +99,30 @@ class Wire:
             except OSError as error:
                 # A plain send that fails has sent nothing; of a TLS record some may have gone.
                 raise self._broken(error, min(total, sent + step) if tls else sent) from None
-            if not self.wait(sock, writing, min(time.monotonic() + self._timeout_s, self.deadline)):
-                begun = min(total, sent + step) if tls else sent
-                raise WireError("timed_out", "The server took no more data.", begun)
+            begun = min(total, sent + step) if tls else sent
+            if not self.wait(sock, writing, min(end, time.monotonic() + _HEAR_S) if hear else end):
+                if not hear or time.monotonic() >= end:
+                    raise WireError("timed_out", "The server took no more data.", begun)
+                self._hear(begun)
+
+    def _hear(self, begun: int) -> None:
+        """Keeps what the server has said so far."""
+        try:
+            data = self.sock.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError as error:
+            raise self._broken(error, begun) from None
+        if not data:
+            raise WireError("connection_lost", "The server closed the connection.", begun)
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
+        if len(self._buffer) > _MAX_HEARD:
+            raise WireError("unreadable_reply", "The server says more than it was asked.", begun)
+
+    def heard(self, lines: int) -> bool:
+        """Whether so many lines of replies are already here."""
+        return self._buffer.count(b"\n", self._at) >= lines
 
     def read_reply(self, *, until_deadline: bool = False) -> Reply:
         """The next reply. `until_deadline` waits for the whole attempt's time instead of the timeout."""

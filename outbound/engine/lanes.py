@@ -153,8 +153,9 @@ class Lane:
         self.ended = False
         self._session: Session | None = None
         self._given: dict[int, Work] = {}
-        self._entered: int | None = None  # the message that is in DATA
+        self._entered: set[int] = set()  # the messages that the server may have taken by now
         self._told = False
+        self._stops: list[Failure] = []  # told by messages since the last one went out; others may be behind
         self._untouched = False  # the session was kept open and has not answered since
         self._stamp = pool.stamp
 
@@ -224,14 +225,15 @@ class Lane:
 
     def _before_data(self, mail: Mail) -> None:
         self._told = self._untouched = False
+        self._stops.clear()
         self.pool.journal.entered(self.pool.lease, mail.id)
-        self._entered = mail.id
+        self._entered.add(mail.id)
 
     def _on_result(self, result: Result) -> None:
         work = self._given[result.mail.id]
         outcome = settle(work, result, self._stamp, self.pool.policy)
         del self._given[work.id]
-        self._entered = None
+        self._entered.discard(work.id)
         work.content = b""  # of no more use, and it may be large
         try:
             self.pool.journal.settled(self.pool.lease, outcome.id, outcome.line())
@@ -247,6 +249,7 @@ class Lane:
         for failure in failures:
             if failure is not None and failure.error_class in _STOPS | {ErrorClass.IN_DOUBT}:
                 self._told = True
+                self._stops.append(failure)
             if failure is not None and failure.error_class in QUEUE_WIDE:
                 if failure.error_class is not ErrorClass.SENDER:
                     self.pool.report(Broken(failure, self._stamp, None, tuple(self.pool.halt())))
@@ -255,14 +258,13 @@ class Lane:
                 return
 
     def _erred(self) -> None:
-        """An error of the program's own, anywhere: a message that was in DATA may have been taken."""
+        """An error of the program's own, anywhere: messages that were on their way may have been taken."""
         opening = self._session is None
         detail = "The service met an error of its own; its log has the details."
-        work = self._given.get(self._entered) if self._entered is not None else None
-        if work is not None:
+        doubt = Failure(Stage.ACCEPTED, ErrorClass.IN_DOUBT, "internal_error", detail=detail)
+        for work in [self._given[pk] for pk in sorted(self._entered & self._given.keys())]:
             mail = work.mail()
             entries = tuple([RecipientResult(address, None) for address in mail.recipients])
-            doubt = Failure(Stage.ACCEPTED, ErrorClass.IN_DOUBT, "internal_error", detail=detail)
             self._on_result(Result(mail, entries, failure=doubt))
         stage = Stage.CONNECT if opening else Stage.DATA
         self._broke(Failure(stage, ErrorClass.HOST, "internal_error", detail=detail), opening=opening)
@@ -270,8 +272,9 @@ class Lane:
     def _broke(self, failure: Failure, *, opening: bool = False) -> None:
         """The session is of no use any more: tell the loop, and give back what was not sent."""
         self._close()
-        given, self._given, self._entered = list(self._given.values()), {}, None
-        told, self._told = self._told, False
+        given, self._given = list(self._given.values()), {}
+        told = self._told or failure in self._stops
+        self._told, self._stops, self._entered = False, [], set()
         stale = self._untouched and failure.error_class is ErrorClass.HOST
         first = given.pop(0) if given and not told and not stale else None
         wide = opening or failure.error_class in QUEUE_WIDE

@@ -72,6 +72,23 @@ def test_a_dry_run_sends_no_mail_and_a_login_check_asks_for_no_recipient(scripte
     assert rung(test, "recipient")["state"] == "skipped"
 
 
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [({}, "chunk received"), ({"BDAT": "502 5.5.1 Not implemented"}, "End with a dot")],
+    ids=["spoken", "offered only"],
+)
+def test_a_test_goes_the_way_of_real_mail_in_chunks(
+    scripted_smtp: Callable[..., ScriptedSmtp], script: dict[str, Any], words: str
+) -> None:
+    server = scripted_smtp(script, keywords=["PIPELINING", "CHUNKING"])
+    test = outcome_of(a_config(server.port))
+    assert test.state == "accepted", test.explanation
+    assert [rung(test, name)["state"] for name in ("sender", "recipient", "data", "accepted")] == ["ok"] * 4
+    assert words in rung(test, "data")["detail"]
+    assert [line[:4] for line in server.commands].count("BDAT") == (1 if script else 2)
+    assert len(server.taken) == 1
+
+
 def test_a_server_that_drips_ends_at_the_deadline_with_a_sentence(
     scripted_smtp: Callable[..., Any], settings: Settings
 ) -> None:

@@ -120,14 +120,19 @@ class Postfix:
 
     def wait_for_mail(self) -> EmailMessage:
         """The first mail that was delivered into the mailbox."""
-        folder = self.root / "mail" / "inbox" / "new"
+        message = message_from_bytes(self.wait_for_mails(1)[0], policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        return message
+
+    def wait_for_mails(self, count: int) -> list[bytes]:
+        """The mails in the mailbox, once there are so many and nothing more is on its way."""
+        folder, queue = self.root / "mail" / "inbox" / "new", self.root / "queue"
         for _ in _until(_MAIL_S):
             found = sorted(folder.glob("*")) if folder.exists() else []
-            if found:
-                message = message_from_bytes(found[0].read_bytes(), policy=policy.default)
-                assert isinstance(message, EmailMessage)
-                return message
-        raise AssertionError(f"Postfix delivered nothing:\n{self.log}")
+            waiting = [path for name in ("incoming", "active", "maildrop") for path in (queue / name).glob("*")]
+            if len(found) >= count and not waiting:
+                return [path.read_bytes() for path in found]
+        raise AssertionError(f"Postfix delivered too little:\n{self.log}")
 
     def _lay_out(self) -> None:
         nobody = 65534

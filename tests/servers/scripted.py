@@ -4,9 +4,9 @@
     with ScriptedSmtp(script) as server: ...
 
 A key is the start of a command line (the longest that fits wins), or "connect" for the greeting, "." for
-the end of the data and "base64" for what answers a 334. A value is one action, or a list of actions for the first,
-second, ... time (the last repeats). An action is a reply without its final CRLF, raw `bytes`, or one of the
-classes below. Commands without a key get a friendly answer."""
+the end of the data (also that by BDAT's LAST) and "base64" for what answers a 334. A value is one action, or a list of
+actions for the first, second, ... time (the last repeats). An action is a reply without its final CRLF, raw `bytes`, or
+one of the classes below. Commands without a key get a friendly answer."""
 
 import socket
 import ssl
@@ -62,6 +62,7 @@ FRIENDLY: dict[str, str] = {
     "MAIL": "250 2.1.0 Ok",
     "RCPT": "250 2.1.5 Ok",
     "DATA": "354 End with a dot",
+    "BDAT": "250 2.0.0 Ok: chunk received",
     ".": "250 2.0.0 Ok: queued as 4ABC12345",
     "RSET": "250 2.0.0 Ok",
     "NOOP": "250 2.0.0 Ok",
@@ -77,11 +78,21 @@ def ehlo(*keywords: str) -> str:
 
 @dataclass
 class Taken:
-    """One message the server was given, with the addresses it had accepted. `data` is as sent (dot-stuffed)."""
+    """One message the server was given, with the addresses it had accepted. `data` is as sent: dot-stuffed by DATA, and
+    as it is by BDAT (`chunks` then says in how many pieces)."""
 
     mail_from: str
     recipients: list[str]
     data: bytes
+    chunks: int = 0
+
+    @property
+    def content(self) -> bytes:
+        return self.data if self.chunks else b"\r\n".join(_unstuffed(line) for line in self.data.split(b"\r\n"))
+
+
+def _unstuffed(line: bytes) -> bytes:
+    return line[1:] if line.startswith(b".") else line
 
 
 @dataclass
@@ -90,6 +101,18 @@ class _Dialogue:
     buffer: bytes = b""
     mail_from: str | None = None  # set while a transaction is open
     recipients: list[str] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
+
+    def begin(self, mail_from: str | None) -> None:
+        """A new transaction, or with None the end of one."""
+        self.mail_from, self.recipients, self.chunks = mail_from, [], []
+
+    def exactly(self, size: int) -> bytes | None:
+        while len(self.buffer) < size:
+            if not self._more():
+                return None
+        found, self.buffer = self.buffer[:size], self.buffer[size:]
+        return found
 
     def line(self) -> bytes | None:
         while b"\r\n" not in self.buffer:
@@ -119,8 +142,9 @@ class ScriptedSmtp(RawServer):
     """`commands` lists every command line read, over all connections; `taken` every message read to its dot.
 
     `keywords` are offered at EHLO unless the script has its own "EHLO". With `context`, STARTTLS works (when
-    offered), or TLS is spoken from the start with `tls_from_start`. An orderly server refuses RCPT before MAIL,
-    whatever the script says."""
+    offered), or TLS is spoken from the start with `tls_from_start`. An orderly server refuses RCPT before MAIL, and
+    BDAT without a recipient (after it read the chunk, RFC 3030 2), whatever the script says. One whose script has a
+    single "BDAT" of 500 to 504 does not know the command, and reads no chunk."""
 
     def __init__(
         self,
@@ -167,12 +191,14 @@ class ScriptedSmtp(RawServer):
         if verb == "RCPT" and dialogue.mail_from is None and self._orderly:
             dialogue.stream.sendall(b"503 5.5.1 Need MAIL command\r\n")
             return True
+        if verb == "BDAT":
+            return self._chunk(dialogue, line)
         key = max((k for k in self.script if line.upper().startswith(k.upper())), key=len, default="")
         code = self._answer(dialogue, key or ("base64" if " " not in line and verb not in FRIENDLY else ""))
         if code == "220" and verb == "STARTTLS":
             dialogue.stream, dialogue.buffer = self._encrypt(dialogue.stream), b""
         elif code.startswith("2") and verb == "MAIL":
-            dialogue.mail_from, dialogue.recipients = line[len("MAIL FROM:<") :].split(">")[0], []
+            dialogue.begin(line[len("MAIL FROM:<") :].split(">")[0])
         elif code.startswith("2") and verb == "RCPT":
             dialogue.recipients.append(line[len("RCPT TO:<") :].split(">")[0])
         elif code == "354" and verb == "DATA":
@@ -180,11 +206,30 @@ class ScriptedSmtp(RawServer):
             if data is None:
                 return False
             self.taken.append(Taken(dialogue.mail_from or "", dialogue.recipients, data))
-            dialogue.mail_from, dialogue.recipients = None, []
+            dialogue.begin(None)
             code = self._answer(dialogue, ".")
         elif verb == "RSET":
-            dialogue.mail_from, dialogue.recipients = None, []
+            dialogue.begin(None)
         return bool(code) and verb != "QUIT"
+
+    def _chunk(self, dialogue: _Dialogue, line: str) -> bool:
+        """One chunk: read whole, then answered."""
+        words = line.upper().split()
+        if str(self.script["BDAT"])[:3] in ("500", "501", "502", "503", "504"):
+            return bool(self._answer(dialogue, "BDAT"))
+        chunk = dialogue.exactly(int(words[1]))
+        if chunk is None:
+            return False
+        if not dialogue.recipients and self._orderly:
+            dialogue.stream.sendall(b"503 5.5.1 No valid recipients\r\n")
+            return True
+        dialogue.chunks.append(chunk)
+        if words[2:] != ["LAST"]:
+            return bool(self._answer(dialogue, "BDAT"))
+        chunks, mail_from = dialogue.chunks, dialogue.mail_from or ""
+        self.taken.append(Taken(mail_from, dialogue.recipients, b"".join(chunks), len(chunks)))
+        dialogue.begin(None)
+        return bool(self._answer(dialogue, "."))
 
     def _answer(self, dialogue: _Dialogue, key: str) -> str:
         """Does what the script says for `key`; returns the reply's code, "" when the connection is to end."""

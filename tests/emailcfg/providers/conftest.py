@@ -71,7 +71,14 @@ def opened(session: Session) -> list[Step]:
     return steps
 
 
-@pytest.fixture(params=["plain", "pipelined"])
+WAYS: dict[str, tuple[str, ...]] = {
+    "plain": ("SIZE 1000000",),
+    "pipelined": ("PIPELINING", "SIZE 1000000"),
+    "chunked": ("PIPELINING", "CHUNKING", "SIZE 1000000"),
+}
+
+
+@pytest.fixture(params=WAYS)
 def keywords(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """What a scripted server offers at EHLO: the same faults are tested without and with PIPELINING."""
-    return ("PIPELINING", "SIZE 1000000") if request.param == "pipelined" else ("SIZE 1000000",)
+    """What a scripted server offers at EHLO: the same faults are tested in each way to send."""
+    return WAYS[str(request.param)]

@@ -1,4 +1,4 @@
-"""Delivering by SMTP: each row of the delivery contract over real sockets, plain and pipelined alike."""
+"""Delivering by SMTP: each row of the delivery contract over real sockets, plain, pipelined and chunked alike."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emailcfg.providers.base import ErrorClass, Mail, Result, SessionError, Stage, Step
 from emailcfg.providers.smtp_message import dot_stuffed
-from tests.emailcfg.providers.conftest import Delivery, deliver, mail, smtp_session
+from tests.emailcfg.providers.conftest import WAYS, Delivery, deliver, mail, smtp_session
 from tests.servers.certificates import TestAuthority
 from tests.servers.scripted import (
     Action,
@@ -46,8 +46,13 @@ def each(result: Result) -> list[str]:
     ]
 
 
+def chunked(keywords: Keywords) -> bool:
+    """Whether mails are in flight behind the one that meets a fault: they are then sent, or in doubt, like it."""
+    return "CHUNKING" in keywords
+
+
 def taken(server: ScriptedSmtp) -> list[tuple[list[str], bytes]]:
-    return [(one.recipients, one.data) for one in server.taken]
+    return [(one.recipients, one.content) for one in server.taken]
 
 
 # Everything well
@@ -62,9 +67,9 @@ def test_mails_arrive_whole_and_in_order(scripted_smtp: StartScripted, keywords:
     assert [result.reply.code for result in record.results if result.reply] == [250, 250, 250]
     assert [result.provider_id for result in record.results] == ["4ABC12345"] * 3
     assert [each(result) for result in record.results] == [["sent"], ["sent", "sent"], ["sent"]]
-    assert taken(server)[1] == (["a@example.com", "b@example.com"], b"Subject: mail 2\r\n\r\n..body 2\r\n")
+    assert taken(server)[1] == (["a@example.com", "b@example.com"], b"Subject: mail 2\r\n\r\n.body 2\r\n")
     assert f"MAIL FROM:<from@example.com> SIZE={len(mail(1).content)}" in server.commands
-    assert "RSET" not in server.commands
+    assert server.commands.count("RSET") == (2 if chunked(keywords) else 0)
 
 
 @pytest.mark.parametrize("reply", ["250 Ok", "251 2.0.0 Will forward", "200 fine", "299", "250-two\r\n250 lines"])
@@ -124,6 +129,8 @@ MESSAGE_TABLE: list[tuple[str, str, ErrorClass, str]] = [
 def test_a_refused_mail_does_not_stop_the_next(
     scripted_smtp: StartScripted, keywords: Keywords, command: str, reply: str, error_class: ErrorClass, reason: str
 ) -> None:
+    if command == "DATA" and chunked(keywords):
+        command = "."  # of the first mail alone is the data answered twice: see test_smtp_chunks
     server = scripted_smtp({command: ["250 Ok" if command != "DATA" else "354 Go", reply, "250 Ok"]}, keywords=keywords)
     if command == "DATA":
         server.script["DATA"] = ["354 Go", reply, "354 Go"]
@@ -137,11 +144,11 @@ def test_a_refused_mail_does_not_stop_the_next(
     assert (failure.stage, failure.error_class) == (stage, error_class)
     assert reason in ("*", failure.reason)
     assert failure.words == reply
-    assert record.entered == ([1, 2, 3] if command == "." else [1, 3])
+    assert record.entered == ([1, 2, 3] if command == "." or chunked(keywords) else [1, 3])
     bodies = [data for _, data in taken(server)]
-    assert b"Subject: mail 1\r\n\r\n..body 1\r\n" in bodies
-    assert b"Subject: mail 3\r\n\r\n..body 3\r\n" in bodies
-    assert ("RSET" in server.commands) is (command == "DATA")
+    assert b"Subject: mail 1\r\n\r\n.body 1\r\n" in bodies
+    assert b"Subject: mail 3\r\n\r\n.body 3\r\n" in bodies
+    assert ("RSET" in server.commands) is (command == "DATA" or chunked(keywords))
 
 
 # Refusals that concern every mail: reported for this one, and the session stops
@@ -171,17 +178,22 @@ STOP_TABLE: list[tuple[str, str, ErrorClass, str]] = [
 def test_a_refusal_that_concerns_all_mail_stops_the_session(
     scripted_smtp: StartScripted, keywords: Keywords, command: str, reply: str, error_class: ErrorClass, reason: str
 ) -> None:
+    if command == "DATA" and chunked(keywords):
+        command = "."
     good = "354 Go" if command == "DATA" else "250 Ok"
     server = scripted_smtp({command: [good, reply, good]}, keywords=keywords)
-    record = delivered(server, mail(1), mail(2), mail(3))
-    assert [result.mail.id for result in record.results] == [1, 2]
+    record = delivered(server, mail(1), mail(2), mail(3), *[mail(n) for n in range(4, 9)])
+    behind = [number for number in record.entered if number > 2]
+    # Those were on their way, and taken: 5 too, if it left between the answers to 1 and 2.
+    assert behind in ([[3, 4], [3, 4, 5]] if chunked(keywords) else [[]])
+    assert [result.mail.id for result in record.results] == [1, 2, *behind]
+    assert [whole(result) for result in record.results[2:]] == [None] * len(behind)
     failure = record.results[1].failure
     assert failure is not None
     assert failure.error_class is error_class
     assert reason in ("*", failure.reason)
     assert record.error is not None
     assert record.error.failure == failure
-    assert 3 not in record.entered
 
 
 # Recipients
@@ -220,13 +232,12 @@ def test_a_mail_without_any_accepted_recipient_is_not_sent(
     scripted_smtp: StartScripted, keywords: Keywords, data: str
 ) -> None:
     """A pipelining server has to answer DATA too; one that says 354 gets a lone dot (RFC 2920 3.1)."""
+    lone_dot = "PIPELINING" in keywords and not chunked(keywords) and "354" in data
     server = scripted_smtp(
         {
             "RCPT TO:<bob@": "550 5.1.1 No such user",
             "DATA": [data, "354 Go"] if "PIPELINING" in keywords else "354 Go",
-            ".": ["554 5.5.1 No valid recipients", "250 Ok"]
-            if "PIPELINING" in keywords and "354" in data
-            else "250 Ok",
+            ".": ["554 5.5.1 No valid recipients", "250 Ok"] if lone_dot else "250 Ok",
         },
         keywords=keywords,
     )
@@ -235,8 +246,7 @@ def test_a_mail_without_any_accepted_recipient_is_not_sent(
     assert [each(result) for result in record.results] == [["recipient_unknown"], ["sent"]]
     assert record.results[0].failure is None
     assert record.entered == [2]
-    lone_dot = "PIPELINING" in keywords and "354" in data
-    assert taken(server) == [([], b"")] * lone_dot + [(["to@example.com"], b"Subject: mail 2\r\n\r\n..body 2\r\n")]
+    assert taken(server) == [([], b"")] * lone_dot + [(["to@example.com"], b"Subject: mail 2\r\n\r\n.body 2\r\n")]
     assert ("RSET" in server.commands) is not lone_dot
 
 
@@ -297,7 +307,8 @@ def test_when_a_later_part_of_a_mail_breaks_the_sent_part_is_known(
     people = tuple(f"p{n}@example.com" for n in range(150))
     server = scripted_smtp({".": ["250 Ok", TakeThenDrop()]}, keywords=keywords)
     record = delivered(server, mail(1, *people), mail(2))
-    (result,) = record.results
+    result, *behind = record.results
+    assert [whole(one) for one in behind] == [(Stage.ACCEPTED, ErrorClass.IN_DOUBT, "no_reply")] * chunked(keywords)
     assert result.failure is None
     assert [entry.failure for entry in result.recipients[:100]] == [None] * 100
     assert {entry.failure.error_class for entry in result.recipients[100:] if entry.failure} == {ErrorClass.IN_DOUBT}
@@ -321,9 +332,11 @@ def test_when_the_first_part_of_a_mail_is_in_doubt_the_rest_is_free_to_retry(
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
 @pytest.mark.parametrize("action", [Drop(), "421 4.3.0 Going down", b"garbage\r\n", Drop(b"25"), "354 What"])
+@pytest.mark.parametrize("keywords", [WAYS["plain"], WAYS["pipelined"]], ids=["plain", "pipelined"])
 def test_before_the_dot_everything_is_free_to_retry(
     scripted_smtp: StartScripted, keywords: Keywords, command: str, action: Action
 ) -> None:
+    """Chunked, what is not answered yet may have been sent: see test_smtp_chunks."""
     if command == "DATA" and action == "354 What":
         action = "220 What"
     good = "354 Go" if command == "DATA" else "250 Ok"
@@ -351,13 +364,13 @@ def test_before_the_dot_everything_is_free_to_retry(
 def test_without_a_readable_answer_to_the_dot_the_mail_is_in_doubt(
     scripted_smtp: StartScripted, keywords: Keywords, action: Action, reason: str
 ) -> None:
-    server = scripted_smtp({".": ["250 Ok", action]}, keywords=keywords)
+    server = scripted_smtp({".": ["250 Ok", action, "250 Ok"]}, keywords=keywords)
     record = delivered(server, mail(1), mail(2), mail(3), timeout_s=1, deadline_s=0.5)
-    assert [(result.mail.id, whole(result)) for result in record.results] == [
-        (1, None),
-        (2, (Stage.ACCEPTED, ErrorClass.IN_DOUBT, reason)),
-    ]
-    assert record.entered == [1, 2]
+    doubt = (Stage.ACCEPTED, ErrorClass.IN_DOUBT, reason)
+    # The third stood behind the second. It is answered if the second had an answer, even though a senseless one.
+    behind = [(3, None if reason == "unexpected_reply" else doubt)] if chunked(keywords) else []
+    assert [(result.mail.id, whole(result)) for result in record.results] == [(1, None), (2, doubt), *behind]
+    assert record.entered == ([1, 2, 3] if chunked(keywords) else [1, 2])
     assert record.error is not None
     assert record.error.failure.error_class is ErrorClass.HOST
 
@@ -376,9 +389,9 @@ class _DropsInContent(ScriptedSmtp):
     last_words = b""
 
     def _command(self, dialogue, line):  # type: ignore[no-untyped-def]
-        if line != "DATA":
+        if line != "DATA" and not line.endswith("LAST"):
             return super()._command(dialogue, line)
-        dialogue.stream.sendall(b"354 Go on\r\n")
+        dialogue.stream.sendall(b"354 Go on\r\n" if line == "DATA" else b"")
         dialogue.stream.recv(1000)
         dialogue.stream.sendall(self.last_words)
         return False
@@ -483,6 +496,8 @@ def test_an_observer_sees_the_stages_of_a_mail(scripted_smtp: StartScripted, key
 def test_an_observer_sees_where_it_ended(
     scripted_smtp: StartScripted, keywords: Keywords, script: Script, stage: Stage
 ) -> None:
+    if chunked(keywords) and "DATA" in script:
+        script = {"BDAT": script["DATA"]}
     session = smtp_session(scripted_smtp(script, keywords=keywords))
     session.open()
     steps: list[Step] = []
@@ -511,7 +526,7 @@ def test_a_probe_goes_as_far_as_the_recipient(scripted_smtp: StartScripted, keyw
     record = deliver(session, [mail(2)])  # the session is still good
     assert each(record.results[0]) == ["sent"]
     assert server.commands.count("RSET") == 2
-    assert server.commands.count("DATA") == 1
+    assert len(server.taken) == 1
 
 
 def test_a_refused_sender_ends_a_probe(scripted_smtp: StartScripted) -> None:
@@ -601,15 +616,13 @@ FATES: Script = {
     st.sampled_from([ScriptedSmtp, _Strict]),
 )
 @settings(max_examples=60, deadline=None)
-def test_pipelined_and_plain_come_to_the_same(
-    fates: list[tuple[str, list[str]]], server_class: type[ScriptedSmtp]
-) -> None:
+def test_all_ways_come_to_the_same(fates: list[tuple[str, list[str]]], server_class: type[ScriptedSmtp]) -> None:
     mails = [
         mail(n, *(f"{fate}{place}@example.com" for place, fate in enumerate(people)), mail_from=f"{sender}@example.com")
         for n, (sender, people) in enumerate(fates)
     ]
     seen = []
-    for keywords in ([], ["PIPELINING"]):
+    for keywords in WAYS.values():
         with server_class(FATES, keywords=keywords) as server:
             record = delivered(server, *mails)
         assert record.error is None
@@ -617,8 +630,12 @@ def test_pipelined_and_plain_come_to_the_same(
         assert sorted(outcomes) == [one.id for one in mails]
         assert len(record.results) == len(mails)
         # Plain, "too many recipients" starts a new transaction at once; pipelined, the group was already sent.
-        seen.append((outcomes, record.entered, [(who, data) for people, data in taken(server) for who in people]))
+        arrived = [(who, data) for people, data in taken(server) for who in people]
+        # Chunked, what the server refuses was on its way, and recipients that it wants apart go behind what is.
+        entered = sorted({int(data.split()[2]) for _, data in arrived} & set(record.entered))
+        seen.append((outcomes, entered, sorted(arrived) if chunked(keywords) else arrived))
     assert seen[0] == seen[1]
+    assert seen[2] == (seen[0][0], seen[0][1], sorted(seen[0][2]))
     for one in mails:
         failure, recipients = seen[0][0][one.id]
         fate = one.mail_from.partition("@")[0]

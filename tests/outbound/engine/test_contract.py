@@ -20,6 +20,14 @@ from tests.servers.sendgrid import KEY, Answer, SendGridServer, refusal
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Scripted = Callable[..., ScriptedSmtp]
+WAYS = [(), ("PIPELINING",), ("PIPELINING", "CHUNKING")]
+
+
+def in_its_way(script: dict[str, Any], keywords: tuple[str, ...]) -> dict[str, Any]:
+    """Chunked, the answer to the first chunk of a mail stands where that to DATA does otherwise."""
+    if "CHUNKING" in keywords and "DATA" in script:
+        return {"BDAT": script["DATA"]}
+    return script
 
 
 def _message() -> Message:
@@ -56,11 +64,11 @@ SOFT_HOST = [
 ]
 
 
-@pytest.mark.parametrize("keywords", [(), ("PIPELINING",)], ids=["plain", "pipelined"])
+@pytest.mark.parametrize("keywords", WAYS, ids=["plain", "pipelined", "chunked"])
 @pytest.mark.parametrize("script", SOFT_HOST, ids=str)
 def test_a_failing_host_defers(scripted_smtp: Scripted, script: dict[str, Any], keywords: tuple[str, ...]) -> None:
     if "EHLO" not in script:
-        script = {**script, "EHLO": ehlo(*keywords)}
+        script = {**in_its_way(script, keywords), "EHLO": ehlo(*keywords)}
     server = scripted_smtp(script)
     activate(a_config(server.port))
     before = timezone.now()
@@ -173,7 +181,7 @@ def test_a_refused_sender_holds_only_its_own_mail(scripted_smtp: Scripted) -> No
     assert {message.attempts for message in Message.objects.filter(pk__in=old)} == {0}
 
 
-@pytest.mark.parametrize("keywords", [(), ("PIPELINING",)], ids=["plain", "pipelined"])
+@pytest.mark.parametrize("keywords", WAYS, ids=["plain", "pipelined", "chunked"])
 def test_recipients_are_judged_apart(scripted_smtp: Scripted, keywords: tuple[str, ...]) -> None:
     server = scripted_smtp(
         {
@@ -240,24 +248,72 @@ def test_too_many_recipients_are_sent_in_a_second_transaction_at_once(scripted_s
     ],
     ids=str,
 )
-@pytest.mark.parametrize("keywords", [(), ("PIPELINING",)], ids=["plain", "pipelined"])
+@pytest.mark.parametrize("keywords", WAYS, ids=["plain", "pipelined", "chunked"])
 def test_the_answer_to_the_data_decides(
     scripted_smtp: Scripted, script: dict[str, Any], state: str, keywords: tuple[str, ...]
 ) -> None:
-    server = scripted_smtp(script, keywords=keywords)
+    server = scripted_smtp(in_its_way(script, keywords), keywords=keywords)
     activate(a_config(server.port))
     assert _deliver().state == state
     assert not Breaker.objects.filter(is_open=True).exists()
 
 
-def test_a_refusal_in_mid_pipeline_belongs_to_its_own_message(scripted_smtp: Scripted) -> None:
-    server = scripted_smtp({"RCPT TO:<user7@example.com>": "550 5.1.1 No such user"}, keywords=("PIPELINING",))
+@pytest.mark.parametrize("keywords", WAYS[1:], ids=["pipelined", "chunked"])
+def test_a_refusal_in_mid_pipeline_belongs_to_its_own_message(
+    scripted_smtp: Scripted, keywords: tuple[str, ...]
+) -> None:
+    server = scripted_smtp({"RCPT TO:<user7@example.com>": "550 5.1.1 No such user"}, keywords=keywords)
     activate(a_config(server.port, max_connections=1))
     ids = queued(20)
     with running():
         until(lambda: not Message.objects.exclude(state__in=("sent", "failed")).exists())
     assert [message.pk for message in Message.objects.filter(state="failed")] == [ids[7]]
     assert sum(bool(taken.recipients) for taken in server.taken) == 19
+
+
+CHUNKED = ("PIPELINING", "CHUNKING")
+
+
+def test_what_a_server_took_before_it_went_down_in_mid_window_is_sent_and_only_one_message_is_to_blame(
+    scripted_smtp: Scripted,
+) -> None:
+    """The third stood behind the one that met the failure; the fourth, too large to stand with others, was drawn."""
+    server = scripted_smtp({".": ["250 Ok", "421 4.3.0 Going down", "250 Ok"]}, keywords=CHUNKED)
+    activate(a_config(server.port, max_connections=1))
+    ids = queued(3)
+    ids += [one.id for one in submit([Submission(a_request(text="All work and no play\n" * 20_000))])]
+    ids += queued(3)
+    with running():
+        until(lambda: Message.objects.filter(state="sent").count() == 6)
+    blamed = Message.objects.get(state="deferred")
+    assert blamed.pk == ids[1]
+    assert [attempt.message_id for attempt in Attempt.objects.filter(error_class="host")] == [ids[1]]
+    assert set(Message.objects.values_list("attempts", flat=True)) == {1}
+
+
+def test_a_limit_in_mid_window_makes_the_queue_wait_and_counts_for_no_message(scripted_smtp: Scripted) -> None:
+    server = scripted_smtp({".": ["250 Ok", "550 5.4.5 Daily user sending limit exceeded"]}, keywords=CHUNKED)
+    activate(a_config(server.port, max_connections=1))
+    queued(10)
+    with running():
+        until(lambda: Breaker.objects.filter(is_open=True).exists())
+        until(lambda: Message.objects.filter(state="queued").count() == 9)
+    assert set(Message.objects.filter(state="queued").values_list("attempts", flat=True)) == {0}
+    assert Breaker.objects.get().error_class == "rate"
+
+
+def test_what_was_in_flight_when_the_connection_broke_is_in_doubt_and_the_rest_goes_on(
+    scripted_smtp: Scripted,
+) -> None:
+    server = scripted_smtp({".": ["250 Ok", TakeThenDrop(), "250 Ok"]}, keywords=CHUNKED)
+    activate(a_config(server.port, max_connections=1))
+    ids = queued(12)
+    with running():
+        until(lambda: not Message.objects.filter(state__in=("queued", "sending")).exists())
+    doubted = [message.pk for message in Message.objects.filter(state="in_doubt").order_by("pk")]
+    assert doubted in (ids[1:4], ids[1:5])  # five: it left between the first two answers
+    assert Message.objects.filter(state="sent").count() == 12 - len(doubted)
+    assert not Breaker.objects.filter(is_open=True).exists()
 
 
 DOUBTS = [
@@ -269,12 +325,14 @@ DOUBTS = [
 
 
 @pytest.mark.parametrize("script", DOUBTS, ids=str)
-@pytest.mark.parametrize("policy", ["retry", "hold"])
+@pytest.mark.parametrize(
+    ("policy", "keywords"), [("retry", ()), ("hold", ()), ("retry", CHUNKED)], ids=["retry", "hold", "chunked"]
+)
 def test_without_an_answer_after_the_dot_a_message_is_in_doubt(
-    scripted_smtp: Scripted, settings: Any, script: dict[str, Any], policy: str
+    scripted_smtp: Scripted, settings: Any, script: dict[str, Any], policy: str, keywords: tuple[str, ...]
 ) -> None:
     settings.IN_DOUBT = policy
-    server = scripted_smtp(script)
+    server = scripted_smtp(script, keywords=keywords)
     activate(a_config(server.port))
     message = _deliver()
     assert message.state == "in_doubt"
