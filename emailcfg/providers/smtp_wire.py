@@ -68,9 +68,9 @@ class Wire:
         encrypted.setblocking(False)
 
     def send(self, data: bytes, *, hear: bool = False) -> None:
-        """Sends all of `data`; the server may pause for the timeout, not longer. With `hear`, what it says in a pause
-        is read and kept for `read_reply`, so that it never waits for us to read while we wait for it to (RFC 2920 3.1).
-        """
+        """Sends all of `data`; the server may pause for the timeout, not longer. With `hear`, what it says meanwhile
+        is read and kept for `read_reply`, so that it never stands with its own replies unread while we wait for it to
+        read (RFC 2920 3.1)."""
         self._asked = True
         sock, sent, total = self.sock, 0, len(data)
         tls = isinstance(sock, ssl.SSLSocket)
@@ -85,12 +85,12 @@ class Wire:
                 return
         step = _TLS_RECORD if tls else total
         view = memoryview(data)
-        end = 0.0  # of a pause, while there is one
+        end = min(time.monotonic() + self._timeout_s, self.deadline)
         while sent < total:
             part = view[sent : sent + step]
             try:
                 sent += sock.send(part)
-                end = 0.0
+                end = min(time.monotonic() + self._timeout_s, self.deadline)  # the server reads on
                 continue
             except (BlockingIOError, ssl.SSLWantWriteError):
                 writing = True
@@ -100,9 +100,7 @@ class Wire:
                 # A plain send that fails has sent nothing; of a TLS record some may have gone.
                 raise self._broken(error, min(total, sent + step) if tls else sent) from None
             begun = min(total, sent + step) if tls else sent
-            now = time.monotonic()
-            end = end or min(now + self._timeout_s, self.deadline)
-            if not self.wait(sock, writing, min(end, now + _HEAR_S) if hear else end):
+            if not self.wait(sock, writing, min(end, time.monotonic() + _HEAR_S) if hear else end):
                 if not hear or time.monotonic() >= end:
                     raise WireError("timed_out", "The server took no more data.", begun)
                 self._hear(begun)

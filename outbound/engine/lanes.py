@@ -153,9 +153,9 @@ class Lane:
         self.ended = False
         self._session: Session | None = None
         self._given: dict[int, Work] = {}
-        self._entered: set[int] = set()  # messages that the server may accept, and that have no result yet
+        self._entered: set[int] = set()  # the messages that the server may have taken by now
         self._told = False
-        self._stops: list[Failure] = []  # told since a message last went out, maybe while others were on their way
+        self._stops: list[Failure] = []  # told by messages since the last one went out; others may be behind
         self._untouched = False  # the session was kept open and has not answered since
         self._stamp = pool.stamp
 
@@ -258,13 +258,13 @@ class Lane:
                 return
 
     def _erred(self) -> None:
-        """An error of the program's own, anywhere: a message that was in DATA may have been taken."""
+        """An error of the program's own, anywhere: messages that were on their way may have been taken."""
         opening = self._session is None
         detail = "The service met an error of its own; its log has the details."
-        for work in [work for work in self._given.values() if work.id in self._entered]:
+        doubt = Failure(Stage.ACCEPTED, ErrorClass.IN_DOUBT, "internal_error", detail=detail)
+        for work in [self._given[pk] for pk in sorted(self._entered & self._given.keys())]:
             mail = work.mail()
             entries = tuple([RecipientResult(address, None) for address in mail.recipients])
-            doubt = Failure(Stage.ACCEPTED, ErrorClass.IN_DOUBT, "internal_error", detail=detail)
             self._on_result(Result(mail, entries, failure=doubt))
         stage = Stage.CONNECT if opening else Stage.DATA
         self._broke(Failure(stage, ErrorClass.HOST, "internal_error", detail=detail), opening=opening)
@@ -274,8 +274,7 @@ class Lane:
         self._close()
         given, self._given = list(self._given.values()), {}
         told = self._told or failure in self._stops
-        self._told, self._stops = False, []
-        self._entered.clear()
+        self._told, self._stops, self._entered = False, [], set()
         stale = self._untouched and failure.error_class is ErrorClass.HOST
         first = given.pop(0) if given and not told and not stale else None
         wide = opening or failure.error_class in QUEUE_WIDE
