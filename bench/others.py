@@ -74,10 +74,10 @@ def fast_sink() -> Iterator[int]:
 
 
 @contextmanager
-def slow_sink(delay_ms: float) -> Iterator[int]:
-    """Our sink, whose answers take a while."""
+def slow_sink(delay_ms: float, *keywords: str) -> Iterator[int]:
+    """Our sink, whose answers take a while. It offers `keywords`, or else PIPELINING and CHUNKING, as Postfix does."""
     port = free_port()
-    with _running([sys.executable, str(BENCH / "sink.py"), str(port), str(delay_ms)], port):
+    with _running([sys.executable, str(BENCH / "sink.py"), str(port), str(delay_ms), *keywords], port):
         yield port
 
 

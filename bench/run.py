@@ -72,9 +72,10 @@ def _next_door(folder: Path) -> Figures:
 
 def _farther_away() -> Figures:
     figures: Figures = {}
-    with others.slow_sink(5) as port:
+    with others.slow_sink(5) as port, others.slow_sink(5, "PIPELINING") as unchunked:
         cases: dict[str, Callable[[], Run | None]] = {
             "this service, 5 ms away": lambda: ours.deliver(port, COUNT, 20),
+            "the same, no CHUNKING": lambda: ours.deliver(unchunked, COUNT // 2, 20),
             "Nodemailer, 5 ms away": lambda: others.nodemailer(port, min(COUNT, 4_000), 20),
         }
         _rounds("a sink 5 ms away, 20 connections", cases, figures)
@@ -125,6 +126,7 @@ def _table(figures: Figures) -> dict[str, dict[str, float]]:
         ("this service", "django-post_office", ""),
         ("end to end, by API", "Nodemailer, pool of 5", "2, 5 to beat"),
         ("this service, 5 ms away", "Nodemailer, 5 ms away", "3"),
+        ("the same, no CHUNKING", "Nodemailer, 5 ms away", ""),
     ):
         if name in found and theirs in found:
             ratio = found[name]["per_s"] / found[theirs]["per_s"]

@@ -1,7 +1,7 @@
 """An SMTP sink with PIPELINING and CHUNKING that answers every command a given time later: a server that is not next
 door, and offers what those commonly do.
 
-    python bench/sink.py PORT DELAY_MS
+    python bench/sink.py PORT DELAY_MS [KEYWORD ...]    (the keywords of EHLO; by default PIPELINING and CHUNKING)
 
 Each reply leaves DELAY_MS after its command came, to a tenth of a millisecond, whatever else is under way, as over a
 line of that length. No asyncio: its timers are exact to the millisecond, and it would be the sink that is measured."""
@@ -15,6 +15,8 @@ from collections import deque
 
 class Connection:
     """What was read of one client's commands, and whether it is in the middle of a mail."""
+
+    ehlo = b""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -52,7 +54,7 @@ class Connection:
                 self._in_data = True
                 replies += b"354 Go on\r\n"
             elif verb == b"EHLO":
-                replies += b"250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 8BITMIME\r\n"
+                replies += Connection.ehlo
             else:
                 replies += b"221 Bye\r\n" if verb == b"QUIT" else b"250 Ok\r\n"
         # Of a mail whose end is still to come the last four bytes suffice.
@@ -60,7 +62,10 @@ class Connection:
         return replies
 
 
-def serve(port: int, delay_s: float) -> None:
+def serve(port: int, delay_s: float, keywords: list[str]) -> None:
+    Connection.ehlo = (
+        b"250-sink\r\n" + b"".join(b"250-%b\r\n" % word.encode() for word in keywords) + b"250 8BITMIME\r\n"
+    )
     listener = socket.create_server(("127.0.0.1", port), backlog=200)
     listener.setblocking(False)
     ready = select.epoll()
@@ -99,4 +104,4 @@ def _received(connection: Connection) -> bytes | None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), float(sys.argv[2]) / 1000)
+    serve(int(sys.argv[1]), float(sys.argv[2]) / 1000, sys.argv[3:] or ["PIPELINING", "CHUNKING"])
