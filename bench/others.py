@@ -102,7 +102,7 @@ def nodemailer(port: int, count: int, connections: int) -> Run | None:
     """Nodemailer's pool; None where npm is missing or can't install it."""
     if not _has_nodemailer():
         return None
-    return _measured(["node", str(BENCH / "nodemailer.mjs"), str(port), str(count), str(connections)], count)
+    return measured(["node", str(BENCH / "nodemailer.mjs"), str(port), str(count), str(connections)], count)
 
 
 @lru_cache(maxsize=1)
@@ -130,7 +130,7 @@ def post_office(port: int, count: int, threads: int, singles: int, folder: Path)
         return None
     python = str(_POST_OFFICE / "bin" / "python")
     command = [python, str(BENCH / "post_office_case.py"), str(port), str(count), str(threads), str(singles)]
-    return _measured(command, count, BENCH_DIR=str(folder))
+    return measured(command, count, BENCH_DIR=str(folder))
 
 
 _POST_OFFICE = BENCH / "results" / "post_office"
@@ -162,7 +162,8 @@ def smtp_source(port: int, count: int, connections: int) -> Run | None:
     return Run(count, time.perf_counter() - begun)
 
 
-def _measured(command: list[str], count: int, **environment: str) -> Run:
+def measured(command: list[str], count: int, **environment: str) -> Run:
+    """Runs a program that prints its figures as a line of JSON."""
     done = subprocess.run(
         command,
         input=json.dumps(BODIES),

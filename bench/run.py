@@ -64,6 +64,9 @@ def _next_door(folder: Path) -> Figures:
             "Nodemailer, pool of 5": lambda: others.nodemailer(port, COUNT, 5),
             "django-post_office": lambda: others.post_office(port, min(COUNT, 5_000), 5, 300, folder),
             "smtp-source (the limit)": lambda: others.smtp_source(port, COUNT, 5),
+            "single accepts": lambda: others.measured(
+                [sys.executable, "-m", "bench.accept", "300"], 300, BENCH_DIR=str(folder)
+            ),
             "end to end, by API": lambda: _end_to_end(port),
         }
         _rounds("a sink next door", cases, figures)
@@ -142,7 +145,7 @@ def _accepting(figures: Figures) -> dict[str, float]:
         by_http = _per_s(single, lambda: _singles(url, token, single))
         parallel = _per_s(2 * single, lambda: _singles(url, token, 2 * single, clients=16))
         in_batches = _per_s(batch, lambda: _client(url, token).send_many(ours.requests(batch)))
-    in_process = _per_s(single, lambda: [ours.fill(1) for _ in range(single)])
+    in_process = _median(figures, "single accepts", lambda run: run.per_s)
     theirs = _median(figures, "django-post_office", lambda run: run.extra)
     print("\nAccepted a second:")
     print(f"  one by one in process: {in_process:,.0f}; django-post_office: {theirs:,.0f}")

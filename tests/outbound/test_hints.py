@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.http import HttpResponse
+from pytest_django import Settings
 
 from outbound import hints
 from outbound.hints import MAX_IDS, Publisher
@@ -26,8 +27,9 @@ class SilentBroker(RawServer):
 
 
 @pytest.fixture
-def offered(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+def offered(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> list[list[int]]:
     """What was hinted at, instead of publishing it."""
+    settings.BROKER_URL = "amqp://127.0.0.1:1//"
     found: list[list[int]] = []
     monkeypatch.setattr(hints, "offer", lambda ids: found.append(list(ids)))
     return found
