@@ -23,7 +23,7 @@ from outbound.submit import Submission, submit
 from tests.outbound.engine.running import running, spawned, until
 from tests.outbound.engine.sink import Sink
 from tests.outbound.making import ANA, a_config, a_request, activate, queued
-from tests.servers.scripted import Drop, ScriptedSmtp
+from tests.servers.scripted import Drop, ScriptedSmtp, Silence
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Scripted = Callable[..., ScriptedSmtp]
@@ -103,6 +103,20 @@ def test_a_kept_connection_that_the_server_closed_costs_no_message_a_retry(scrip
         until(_sent(2))
     assert not Message.objects.exclude(attempts=1).exists()
     assert not Breaker.objects.exists()
+
+
+def test_a_server_that_does_not_answer_is_no_reason_to_refuse_a_request(
+    call: Callable[..., Any], scripted_smtp: Scripted
+) -> None:
+    server = scripted_smtp({"MAIL": [Silence()]})
+    activate(a_config(server.port, max_connections=1))
+    body = {"to": ["bob@example.com"], "subject": "Hello", "text": "Good morning."}
+    with running():
+        first = call("post", "/messages", body)
+        until(lambda: any(line.startswith("MAIL") for line in server.commands))
+        second = call("post", "/messages", body)
+        assert (first.status_code, second.status_code) == (202, 202)
+        assert set(Message.objects.values_list("state", flat=True)) <= {"queued", "sending"}
 
 
 def test_nothing_leaves_before_its_time_and_high_priority_goes_first() -> None:
