@@ -6,6 +6,7 @@ threads that deliver leave little room."""
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -25,6 +26,13 @@ def insert(cursor: Any, into: str, values: str, rows: Sequence[tuple[Any, ...]],
                 sqlite3.Cursor.execute(cursor.cursor, statement, parameters)
         else:
             cursor.execute(statement, parameters)
+
+
+def stamp(cursor: Any, moment: datetime) -> Any:
+    """A moment as this database's driver takes it; what Django makes of it, in a third of the time."""
+    if cursor.db.vendor == "sqlite":
+        return str((moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None))
+    return moment
 
 
 @lru_cache(maxsize=256)

@@ -36,16 +36,18 @@ class UnusableSender(ValueError):
     """The configuration has no sender address, or one that a header can't carry. Says so in a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Composed:
-    """A mail ready to leave. `content` has CRLF line ends, is 7-bit clean and not dot-stuffed. `mail_from` and
-    `recipients` are the envelope: bare, domains in ASCII, each recipient once. `hidden` is for `log_view`."""
+    """A mail ready to leave. `content` has CRLF line ends, is 7-bit clean and not dot-stuffed; `shape` is the shape of
+    it (emailcfg.providers.shape). `mail_from` and `recipients` are the envelope: bare, domains in ASCII, each
+    recipient once. `hidden` is for `log_view`."""
 
     message_id: str
     subject: str
     mail_from: str
     recipients: tuple[str, ...]
     content: bytes
+    shape: int
     hidden: tuple[Hidden, ...] = ()
 
     @property
@@ -65,7 +67,7 @@ class _Sender:
     reply_to_email: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Words:
     """What a mail says, by whichever way it came about. `live` holds the tokens by name."""
 
@@ -121,6 +123,7 @@ def compose(request: Request, general: General, *, now: datetime | None = None) 
         mail_from=sender.mailbox.address,
         recipients=tuple(dict.fromkeys([box.address for box in (*to, *cc, *bcc)])),
         content=content,
+        shape=mime.shape(letter, content),
         hidden=_hidden(words, request.reply_to_token if sender.reply_to_domain else ""),
     )
 

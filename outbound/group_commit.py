@@ -49,29 +49,34 @@ class GroupCommit:
             return work()
         mine = _Turn(work)
         with self._lock:
-            self._waiting.append(mine)
             mine.leads, self._led = not self._led, True
-            called = mine.called = None if mine.leads else threading.Event()
-        if called is not None:
-            called.wait()
+            if not mine.leads:
+                mine.called = threading.Event()
+                self._waiting.append(mine)
+        if mine.called is not None:
+            mine.called.wait()
         if mine.leads:
-            self._lead()
+            self._lead(mine)
         answer: T = mine.result()
         return answer
 
-    def _lead(self) -> None:
-        with self._lock:
-            group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+    def _lead(self, mine: _Turn) -> None:
+        group, following = [mine], None
+        if self._waiting:
+            with self._lock:
+                group += self._waiting[: MAX_GROUP - 1]
+                del self._waiting[: MAX_GROUP - 1]
         try:
             self._commit(group)
         finally:
             with self._lock:
-                following = self._waiting[0] if self._waiting else None
-                self._led = following is not None
-                if following is not None:
+                if self._waiting:
+                    following = self._waiting.pop(0)
                     following.leads = True
-            for turn in [following, *group]:
-                if turn is not None and turn.called is not None:
+                else:
+                    self._led = False
+            for turn in [following, *group] if following is not None else group:
+                if turn.called is not None:
                     turn.called.set()
 
     def _commit(self, group: list[_Turn]) -> None:

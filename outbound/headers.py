@@ -21,7 +21,6 @@ _WORD_BYTES = 39
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
 _SPACES = re.compile(" {2,}")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_FIELD_NAME = re.compile(rb"^([!-9;-~]+):", re.MULTILINE)
 
 
 def text_line(value: str, *, limit: int = MAX_TEXT) -> str:
@@ -87,14 +86,27 @@ def mailbox(name: str, address: str) -> str:
 
 
 def block(fields: list[tuple[str, str]]) -> bytes:
-    """The header fields as bytes, each line ended. The names found when they are read back must be the names
-    that were set, and no line may be over 998 characters; anything else is a defect here and raises ValueError."""
+    """The header fields as bytes, each line ended. Read back, they must be the fields that were set and no more, and
+    no line may be over 998 characters; anything else is a defect here and raises ValueError."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in fields]).encode("ascii")
-    if [name.decode() for name in _FIELD_NAME.findall(lines)] != [name for name, _ in fields]:
+    ends = lines.count(b"\r\n")
+    folds = lines.count(b"\r\n ") + lines.count(b"\r\n\t")  # a line that begins so goes on with the field before it
+    if not lines.count(b"\n") == lines.count(b"\r") == ends == len(fields) + folds:
         raise ValueError("A header does not read back as it was set.")
-    if len(lines) > MAX_LINE and max(map(len, lines.split(b"\r\n"))) > MAX_LINE:
+    if len(lines) > MAX_LINE and longest_line_over(lines, MAX_LINE):
         raise ValueError(f"A header line is longer than {MAX_LINE} characters.")
     return lines
+
+
+def longest_line_over(lines: bytes, limit: int) -> bool:
+    """Whether a line has more than `limit` bytes without its CRLF. All lines are ended, by CRLF."""
+    at, end = 0, len(lines)
+    while end - at > limit + 2:
+        found = lines.rfind(b"\n", at, at + limit + 2)  # all lines up to there are short enough
+        if found < 0:
+            return True
+        at = found + 1
+    return False
 
 
 def _encoded_words(text: str) -> str:

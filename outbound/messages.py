@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from emailcfg import audit, rules
 from emailcfg.actor import Actor
+from emailcfg.providers.shape import shape_of
 from outbound.addresses import envelope_address
 from outbound.compose import Composed
 from outbound.models import Message, MessageBody, Priority, Recipient, State
@@ -152,12 +153,14 @@ def send_again(message_id: int, *, to: str, actor: Actor) -> Accepted:
         f"Resent-Date: {format_datetime(datetime.now(UTC))}\r\nResent-From: <{body.mail_from}>\r\n"
         f"Resent-To: <{address}>\r\nResent-Message-ID: {fresh_id}\r\n"
     )
+    content = resent.encode("ascii") + bytes(body.content)
     composed = Composed(
         message_id=fresh_id,
         subject=message.subject,
         mail_from=body.mail_from,
         recipients=(address,),
-        content=resent.encode("ascii") + bytes(body.content),
+        content=content,
+        shape=shape_of(content),
     )
     with transaction.atomic():
         accepted = enqueue([(Submission(Request(kind=message.kind, to=())), composed)])[0]

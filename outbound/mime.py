@@ -13,7 +13,8 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import SMTP
 
-from outbound.headers import MAX_LINE, block, mailbox, structured, unstructured
+from emailcfg.providers.shape import ASCII, ASCII_HEADER, CRLF, KNOWN, dots_of, shape_of
+from outbound.headers import MAX_LINE, block, longest_line_over, mailbox, structured, unstructured
 
 _ASCII = bytes(range(128))
 _POLICY = SMTP.clone(cte_type="7bit", raise_on_defect=False)
@@ -37,7 +38,7 @@ class Attachment:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take longer than writing the header does
 class Letter:
     """A checked mail before it is written as bytes. Texts end in a line feed and hold no carriage return; at
     least one of `text` and `html` is there. `boundary` is random and unknown to whoever wrote the texts."""
@@ -66,6 +67,12 @@ def is_content_type(value: str) -> bool:
 def build(letter: Letter) -> bytes:
     """The final bytes of a letter."""
     return standard(letter) if letter.attachments else lean(letter)
+
+
+def shape(letter: Letter, content: bytes) -> int:
+    """The shape (emailcfg.providers.shape) of `content`, which `build` made of this letter. The lean way writes ASCII
+    and ends all lines in CRLF, or raises; so only dots are to be looked for. A property test compares."""
+    return shape_of(content) if letter.attachments else KNOWN | CRLF | ASCII | ASCII_HEADER | dots_of(content)
 
 
 def fields(letter: Letter) -> list[tuple[str, str]]:
@@ -122,13 +129,16 @@ def lean(letter: Letter) -> bytes:
 
 
 def _part(subtype: bytes, text: str) -> bytes:
-    data = text.encode().replace(b"\n", b"\r\n")
+    data = text.encode()
+    if b"\r" in data or data[-1:] != b"\n":
+        raise ValueError("A text has line ends that its mail would not carry.")
+    data = data.replace(b"\n", b"\r\n")
     if not text.isascii() and len(data.translate(None, _ASCII)) * 6 > len(data):
         # Over a sixth of the bytes would be three characters each: base64 is shorter.
         coded = b64encode(data)
         encoding = b"base64"
         data = b"\r\n".join([coded[at : at + 76] for at in range(0, len(coded), 76)]) + b"\r\n"
-    elif text.isascii() and max(map(len, data.split(b"\r\n"))) <= MAX_LINE:
+    elif text.isascii() and not longest_line_over(data, MAX_LINE):
         encoding = b"7bit"
     else:
         encoding = b"quoted-printable"

@@ -4,11 +4,12 @@ What `submit` returned is on disk and survives kill -9 and a power cut. Delivery
 """
 
 import json
-import shutil
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
@@ -16,7 +17,6 @@ from django.utils import timezone
 
 from emailcfg import revisions
 from emailcfg.pins import PinRefused
-from emailcfg.providers.shape import shape_of
 from emailcfg.schema import General
 from emailcfg.schema_migrations import NewerSchema
 from outbound import bulk, hints
@@ -80,8 +80,7 @@ def submit(submissions: Sequence[Submission], *, token: ApiToken | None = None) 
 
     Raises NotConfigured, DiskNearlyFull, BatchRefused, KeyReused."""
     check_disk()
-    general = active_general()
-    accept = partial(_accept, submissions, general, token)
+    accept = partial(_accept, submissions, token)
     for _ in range(3):
         try:
             return _shared.run(accept)
@@ -95,18 +94,21 @@ _shared = GroupCommit(BatchRefused, KeyReused, NotConfigured)
 
 def check_disk() -> None:
     """Raises DiskNearlyFull. The reserve is kept for the outcomes of what is already accepted."""
-    if shutil.disk_usage(settings.DATA_DIR).free < settings.DISK_RESERVE_MB * 1_000_000:
+    disk = os.statvfs(settings.DATA_DIR)
+    if disk.f_bavail * disk.f_frsize < settings.DISK_RESERVE_MB * 1_000_000:
         raise DiskNearlyFull("The disk of this service is nearly full. Nothing was accepted; repeat the request later.")
 
 
-def active_general() -> General:
+_ACTIVE = (
+    "SELECT r.number, r.content_hash FROM emailcfg_activeconfig a "
+    "JOIN emailcfg_configrevision r ON r.number = a.revision_id WHERE a.singleton = 1"
+)
+
+
+def _active_general(cursor: Any) -> General:
     """The sender's settings that are active now. Raises NotConfigured."""
-    with connection.cursor() as cursor:  # in raw SQL: every request asks
-        cursor.execute(
-            "SELECT r.number, r.content_hash FROM emailcfg_activeconfig a "
-            "JOIN emailcfg_configrevision r ON r.number = a.revision_id WHERE a.singleton = 1"
-        )
-        row = cursor.fetchone()
+    cursor.execute(_ACTIVE)  # raw SQL: every request asks
+    row = cursor.fetchone()
     if row is None:
         raise NotConfigured("No configuration is active yet, so there is no sender address. Activate one, then repeat.")
     try:
@@ -120,15 +122,25 @@ def _general(number: int, content_hash: str) -> General:
     return revisions.for_use(revisions.get(number)).general
 
 
-def _accept(submissions: Sequence[Submission], general: General, token: ApiToken | None) -> list[Accepted]:
-    known = _known(submissions, token)
+def _accept(submissions: Sequence[Submission], token: ApiToken | None) -> list[Accepted]:
+    with connection.cursor() as cursor:
+        general = _active_general(cursor)
+        if token is not None and any(submission.idempotency_key for submission in submissions):
+            return _accept_by_key(cursor, submissions, general, token)
+        mails = _composed(enumerate(submissions), general, single=len(submissions) == 1)
+        return _enqueue(cursor, list(zip(submissions, mails, strict=True)), token)
+
+
+def _accept_by_key(cursor: Any, submissions: Sequence[Submission], general: General, token: ApiToken) -> list[Accepted]:
+    """Accepts what its idempotency key does not show to be a repetition, of a request before or in the same batch."""
+    known = _known(cursor, submissions, token)
     answers: dict[int, Accepted] = {}
     fresh: list[tuple[int, Submission]] = []
     for index, submission in enumerate(submissions):
         earlier = known.get(submission.idempotency_key) if submission.idempotency_key else None
         if earlier is None:
             fresh.append((index, submission))
-            if submission.idempotency_key and token is not None:
+            if submission.idempotency_key:
                 known[submission.idempotency_key] = (submission.body_hash, index)
         elif earlier[0] != submission.body_hash:
             raise KeyReused(index)
@@ -136,7 +148,7 @@ def _accept(submissions: Sequence[Submission], general: General, token: ApiToken
             answers[index] = earlier[1]
     composed = _composed(fresh, general, single=len(submissions) == 1)
     pairs = [(submission, mail) for (_, submission), mail in zip(fresh, composed, strict=True)]
-    for (index, _), accepted in zip(fresh, enqueue(pairs, token), strict=True):
+    for (index, _), accepted in zip(fresh, _enqueue(cursor, pairs, token), strict=True):
         answers[index] = accepted
     for index, submission in enumerate(submissions):  # a key twice in one batch
         if index not in answers:
@@ -146,21 +158,18 @@ def _accept(submissions: Sequence[Submission], general: General, token: ApiToken
     return [answers[index] for index in range(len(submissions))]
 
 
-def _known(submissions: Sequence[Submission], token: ApiToken | None) -> dict[str, tuple[str, Accepted | int]]:
+def _known(cursor: Any, submissions: Sequence[Submission], token: ApiToken) -> dict[str, tuple[str, Accepted | int]]:
     keys = {submission.idempotency_key for submission in submissions if submission.idempotency_key}
-    if not keys or token is None:
-        return {}
-    with connection.cursor() as cursor:  # in raw SQL: most requests ask
-        cursor.execute(
-            "SELECT k.key, k.body_hash, m.id, m.message_id FROM outbound_idempotencykey k "  # noqa: S608
-            "JOIN outbound_message m ON m.id = k.message_id "
-            f"WHERE k.token_id = %s AND k.key IN ({','.join(['%s'] * len(keys))})",
-            [token.pk, *keys],
-        )
-        return {key: (body_hash, Accepted(pk, message_id)) for key, body_hash, pk, message_id in cursor.fetchall()}
+    cursor.execute(
+        "SELECT k.key, k.body_hash, m.id, m.message_id FROM outbound_idempotencykey k "  # noqa: S608
+        "JOIN outbound_message m ON m.id = k.message_id "
+        f"WHERE k.token_id = %s AND k.key IN ({','.join(['%s'] * len(keys))})",
+        [token.pk, *keys],
+    )
+    return {key: (body_hash, Accepted(pk, message_id)) for key, body_hash, pk, message_id in cursor.fetchall()}
 
 
-def _composed(fresh: list[tuple[int, Submission]], general: General, *, single: bool) -> list[Composed]:
+def _composed(fresh: Iterable[tuple[int, Submission]], general: General, *, single: bool) -> list[Composed]:
     composed, wrong = [], {}
     for index, submission in fresh:
         try:
@@ -187,16 +196,20 @@ _KEY = "outbound_idempotencykey (token_id, key, body_hash, message_id)"
 _LARGE = 100_000  # bytes of a mail: such go one by one, for the driver copies what it is given
 
 
-def enqueue(mails: Sequence[tuple[Submission, Composed]], token: ApiToken | None = None) -> list[Accepted]:
+def enqueue(mails: Sequence[tuple[Submission, Composed]]) -> list[Accepted]:
     """Writes composed mails into the queue, in the caller's transaction."""
+    with connection.cursor() as cursor:
+        return _enqueue(cursor, mails, None)
+
+
+def _enqueue(cursor: Any, mails: Sequence[tuple[Submission, Composed]], token: ApiToken | None) -> list[Accepted]:
     now, token_id = timezone.now(), token.pk if token is not None else None
-    at = connection.ops.adapt_datetimefield_value
-    stamp, end = at(now), at(now + GIVE_UP_AFTER)
+    stamp, end = bulk.stamp(cursor, now), bulk.stamp(cursor, now + GIVE_UP_AFTER)
     messages, bodies, recipients, keys, accepted = [], [], [], [], []
     for pk, (submission, mail) in zip(new_ids(len(mails)), mails, strict=True):
-        due_at, expires_at = stamp, end
-        if submission.not_before is not None and submission.not_before > now:
-            due_at, expires_at = at(submission.not_before), at(submission.not_before + GIVE_UP_AFTER)
+        due_at, expires_at, later = stamp, end, submission.not_before
+        if later is not None and later > now:
+            due_at, expires_at = bulk.stamp(cursor, later), bulk.stamp(cursor, later + GIVE_UP_AFTER)
         subject = shown_subject(mail)
         messages.append(
             (
@@ -206,25 +219,26 @@ def enqueue(mails: Sequence[tuple[Submission, Composed]], token: ApiToken | None
             )
         )
         hidden = json.dumps(mail.hidden) if mail.hidden else "[]"
-        bodies.append((pk, mail.mail_from, mail.content, shape_of(mail.content), hidden))
+        bodies.append((pk, mail.mail_from, mail.content, mail.shape, hidden))
         recipients += [(pk, n, address, address.casefold()) for n, address in enumerate(mail.recipients)]
         if submission.idempotency_key and token_id is not None:
             keys.append((token_id, submission.idempotency_key, submission.body_hash, pk))
         accepted.append(Accepted(pk, mail.message_id))
     if settings.BROKER_URL:  # asked here too: without one nothing is prepared for after the commit
         transaction.on_commit(partial(hints.offer, [one.id for one in accepted]), robust=True)
-    with connection.cursor() as cursor:
-        bulk.insert(cursor, _MESSAGE, _MESSAGE_ROW, messages)
-        large = any(mail.size > _LARGE for _, mail in mails)
-        bulk.insert(cursor, _BODY, "(%s, %s, %s, %s, %s)", bodies, together=1 if large else bulk.TOGETHER)
-        bulk.insert(cursor, _RECIPIENT, _RECIPIENT_ROW, recipients)
-        bulk.insert(cursor, _KEY, "(%s, %s, %s, %s)", keys)
+    bulk.insert(cursor, _MESSAGE, _MESSAGE_ROW, messages)
+    large = any(mail.size > _LARGE for _, mail in mails)
+    bulk.insert(cursor, _BODY, "(%s, %s, %s, %s, %s)", bodies, together=1 if large else bulk.TOGETHER)
+    bulk.insert(cursor, _RECIPIENT, _RECIPIENT_ROW, recipients)
+    bulk.insert(cursor, _KEY, "(%s, %s, %s, %s)", keys)
     return accepted
 
 
 def shown_subject(mail: Composed) -> str:
     """The subject for the log: live tokens replaced by their names, cut at 200 characters."""
     subject = mail.subject
+    if not mail.hidden:
+        return subject[:200]
     for span in sorted((span for span in mail.hidden if span.part == "subject"), reverse=True):
         subject = f"{subject[: span.start]}(hidden: {span.name}){subject[span.end :]}"
     return subject[:200]

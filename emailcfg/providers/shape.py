@@ -19,6 +19,9 @@ def shape_of(content: bytes) -> int:
         shape |= ASCII | ASCII_HEADER
     elif content.partition(b"\r\n\r\n")[0].isascii():
         shape |= ASCII_HEADER
-    if b"\r\n." in content or content.startswith(b"."):
-        shape |= DOTS
-    return shape
+    return shape | dots_of(content)
+
+
+def dots_of(content: bytes) -> int:
+    """DOTS where a line of `content` starts with a dot, otherwise 0."""
+    return DOTS if b"\r\n." in content or content.startswith(b".") else 0
