@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from adminapp import api, health, metrics, setup, status, support, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", api.urls()),  # first, for programs ask more often than people
     path("", RedirectView.as_view(pattern_name="status"), name="home"),
     path("setup/", setup.setup, name="setup"),
     path("status/", status.page, name="status"),
@@ -26,7 +27,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
-    path("api/v1/", api.urls()),
     # Of the account pages only these: there is no sign-up, and no mail is sent to reset a password.
     path("accounts/login/", account.login, name="account_login"),
     path("accounts/logout/", account.logout, name="account_logout"),

@@ -44,6 +44,21 @@ def manage(*arguments: str, environment: dict[str, str], stdin: str = "") -> sub
     )
 
 
+def test_the_pages_are_loaded_before_any_process_is_forked(tmp_path: Path) -> None:
+    """Otherwise the first visitor of each process waits for them, and none of their memory is shared."""
+    look = "import adminapp.wsgi, sys, gc; print('outbound.views.messages' in sys.modules, gc.get_freeze_count() > 0)"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", look],
+        cwd=ROOT,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.stdout == "True True\n", done.stderr
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int

@@ -2,6 +2,7 @@
 
 With BROKER_URL it is a Celery worker, so that the same command serves on one machine and on many."""
 
+import gc
 import signal
 from typing import Any
 
@@ -28,6 +29,8 @@ class Command(BaseCommand):
             self._say()
             self._work(settings.BROKER_URL)
             return
+        gc.collect()
+        gc.freeze()  # what is loaded stays; collections while mail is delivered need not look through it
         engine = Engine()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: engine.stop())
