@@ -29,6 +29,7 @@ ROUNDS = int(os.environ.get("ROUNDS") or 5)
 COUNT = int(os.environ.get("COUNT") or 20_000)
 BACKLOG = int(os.environ.get("BACKLOG") or (100_000 if COUNT >= 10_000 else COUNT * 5))
 ROWS = int(os.environ.get("ROWS") or (1_000_000 if COUNT >= 10_000 else COUNT * 20))  # of the log behind the pages
+SINGLES = 1_000  # single accepts
 RESULTS = Path(__file__).resolve().parent / "results"
 
 Figures = dict[str, list[Run]]
@@ -62,10 +63,10 @@ def _next_door(folder: Path) -> Figures:
         cases: dict[str, Callable[[], Run | None]] = {
             "this service": lambda: ours.deliver(port, COUNT, 5),
             "Nodemailer, pool of 5": lambda: others.nodemailer(port, COUNT, 5),
-            "django-post_office": lambda: others.post_office(port, min(COUNT, 5_000), 5, 300, folder),
+            "django-post_office": lambda: others.post_office(port, min(COUNT, 5_000), 5, SINGLES, folder),
             "smtp-source (the limit)": lambda: others.smtp_source(port, COUNT, 5),
             "single accepts": lambda: others.measured(
-                [sys.executable, "-m", "bench.accept", "300"], 300, BENCH_DIR=str(folder)
+                [sys.executable, "-m", "bench.accept", str(SINGLES)], SINGLES, BENCH_DIR=str(folder)
             ),
             "end to end, by API": lambda: _end_to_end(port),
         }

@@ -33,11 +33,10 @@ class _Turn:
 
 
 class GroupCommit:
-    """`refusals` are the exceptions with which work ends before it wrote anything: they concern it alone. After any
-    other exception the transaction is undone, and each work of the group is done in a transaction of its own."""
+    """Where one of a group raises, the transaction is undone, and each is done in a transaction of its own: an
+    exception concerns only whose work raised it."""
 
-    def __init__(self, *refusals: type[Exception]) -> None:
-        self._refusals = refusals
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[_Turn] = []
         self._led = False
@@ -83,17 +82,10 @@ class GroupCommit:
         try:
             with transaction.atomic():
                 for turn in group:
-                    self._do(turn)
+                    turn.answer = turn.work()
         except Exception as error:  # noqa: BLE001 - raised again in the thread that it belongs to
             if len(group) == 1:
                 group[0].error = error
                 return
             for turn in group:
                 self._commit([turn])
-
-    def _do(self, turn: _Turn) -> None:
-        turn.error = None
-        try:
-            turn.answer = turn.work()
-        except self._refusals as error:
-            turn.error = error

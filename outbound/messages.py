@@ -163,7 +163,7 @@ def send_again(message_id: int, *, to: str, actor: Actor) -> Accepted:
         shape=shape_of(content),
     )
     with transaction.atomic():
-        accepted = enqueue([(Submission(Request(kind=message.kind, to=())), composed)])[0]
+        accepted = enqueue(Submission(Request(kind=message.kind, to=())), composed)
         MessageBody.objects.filter(pk=accepted.id).update(hidden=body.hidden)
         audit.record(
             "message.sent_again", actor=actor, subject=f"message {message_id}", new=str(accepted.id), to=address

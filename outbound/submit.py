@@ -5,7 +5,7 @@ What `submit` returned is on disk and survives kill -9 and a power cut. Delivery
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
@@ -80,16 +80,15 @@ def submit(submissions: Sequence[Submission], *, token: ApiToken | None = None) 
 
     Raises NotConfigured, DiskNearlyFull, BatchRefused, KeyReused."""
     check_disk()
-    accept = partial(_accept, submissions, token)
     for _ in range(3):
         try:
-            return _shared.run(accept)
-        except IntegrityError:  # the same key, or an id, won in another process in this moment: look again
+            return _accept(submissions, token)
+        except IntegrityError:  # the same key, or an id, won elsewhere in this moment: look again
             continue
-    return _shared.run(accept)
+    return _accept(submissions, token)
 
 
-_shared = GroupCommit(BatchRefused, KeyReused, NotConfigured)
+_shared = GroupCommit()
 
 
 def check_disk() -> None:
@@ -123,43 +122,39 @@ def _general(number: int, content_hash: str) -> General:
 
 
 def _accept(submissions: Sequence[Submission], token: ApiToken | None) -> list[Accepted]:
+    """Looks up, composes and prepares before the transaction, in which others can't write. Keys are unique in the
+    database: where the same request is accepted twice in this moment, the second one raises IntegrityError."""
     with connection.cursor() as cursor:
         general = _active_general(cursor)
-        if token is not None and any(submission.idempotency_key for submission in submissions):
-            return _accept_by_key(cursor, submissions, general, token)
-        mails = _composed(enumerate(submissions), general, single=len(submissions) == 1)
-        return _enqueue(cursor, list(zip(submissions, mails, strict=True)), token)
-
-
-def _accept_by_key(cursor: Any, submissions: Sequence[Submission], general: General, token: ApiToken) -> list[Accepted]:
-    """Accepts what its idempotency key does not show to be a repetition, of a request before or in the same batch."""
-    known = _known(cursor, submissions, token)
-    answers: dict[int, Accepted] = {}
+        known = _known(cursor, submissions, token)
     fresh: list[tuple[int, Submission]] = []
+    places: list[Accepted | int] = []  # what was accepted before, or a place among the fresh
     for index, submission in enumerate(submissions):
-        earlier = known.get(submission.idempotency_key) if submission.idempotency_key else None
+        key = submission.idempotency_key if token is not None else ""
+        earlier = known.get(key) if key else None
         if earlier is None:
+            places.append(len(fresh))
+            if key:
+                known[key] = (submission.body_hash, len(fresh))
             fresh.append((index, submission))
-            if submission.idempotency_key:
-                known[submission.idempotency_key] = (submission.body_hash, index)
         elif earlier[0] != submission.body_hash:
             raise KeyReused(index)
-        elif isinstance(earlier[1], Accepted):
-            answers[index] = earlier[1]
-    composed = _composed(fresh, general, single=len(submissions) == 1)
-    pairs = [(submission, mail) for (_, submission), mail in zip(fresh, composed, strict=True)]
-    for (index, _), accepted in zip(fresh, _enqueue(cursor, pairs, token), strict=True):
-        answers[index] = accepted
-    for index, submission in enumerate(submissions):  # a key twice in one batch
-        if index not in answers:
-            first = known[submission.idempotency_key][1]
-            assert isinstance(first, int)  # noqa: S101 - put there above
-            answers[index] = answers[first]
-    return [answers[index] for index in range(len(submissions))]
+        else:
+            places.append(earlier[1])
+    mails = _composed(fresh, general, single=len(submissions) == 1)
+    rows = _Rows([submission for _, submission in fresh], mails, token)
+    if fresh:
+        _shared.run(rows.insert)
+    accepted = rows.accepted
+    return [place if isinstance(place, Accepted) else accepted[place] for place in places]
 
 
-def _known(cursor: Any, submissions: Sequence[Submission], token: ApiToken) -> dict[str, tuple[str, Accepted | int]]:
+def _known(
+    cursor: Any, submissions: Sequence[Submission], token: ApiToken | None
+) -> dict[str, tuple[str, Accepted | int]]:
     keys = {submission.idempotency_key for submission in submissions if submission.idempotency_key}
+    if not keys or token is None:
+        return {}
     cursor.execute(
         "SELECT k.key, k.body_hash, m.id, m.message_id FROM outbound_idempotencykey k "  # noqa: S608
         "JOIN outbound_message m ON m.id = k.message_id "
@@ -169,7 +164,7 @@ def _known(cursor: Any, submissions: Sequence[Submission], token: ApiToken) -> d
     return {key: (body_hash, Accepted(pk, message_id)) for key, body_hash, pk, message_id in cursor.fetchall()}
 
 
-def _composed(fresh: Iterable[tuple[int, Submission]], general: General, *, single: bool) -> list[Composed]:
+def _composed(fresh: Sequence[tuple[int, Submission]], general: General, *, single: bool) -> list[Composed]:
     composed, wrong = [], {}
     for index, submission in fresh:
         try:
@@ -196,42 +191,58 @@ _KEY = "outbound_idempotencykey (token_id, key, body_hash, message_id)"
 _LARGE = 100_000  # bytes of a mail: such go one by one, for the driver copies what it is given
 
 
-def enqueue(mails: Sequence[tuple[Submission, Composed]]) -> list[Accepted]:
-    """Writes composed mails into the queue, in the caller's transaction."""
-    with connection.cursor() as cursor:
-        return _enqueue(cursor, mails, None)
+def enqueue(submission: Submission, mail: Composed) -> Accepted:
+    """Writes a composed mail into the queue, in the caller's transaction."""
+    rows = _Rows([submission], [mail], None)
+    rows.insert()
+    return rows.accepted[0]
 
 
-def _enqueue(cursor: Any, mails: Sequence[tuple[Submission, Composed]], token: ApiToken | None) -> list[Accepted]:
-    now, token_id = timezone.now(), token.pk if token is not None else None
-    stamp, end = bulk.stamp(cursor, now), bulk.stamp(cursor, now + GIVE_UP_AFTER)
-    messages, bodies, recipients, keys, accepted = [], [], [], [], []
-    for pk, (submission, mail) in zip(new_ids(len(mails)), mails, strict=True):
-        due_at, expires_at, later = stamp, end, submission.not_before
-        if later is not None and later > now:
-            due_at, expires_at = bulk.stamp(cursor, later), bulk.stamp(cursor, later + GIVE_UP_AFTER)
-        subject = shown_subject(mail)
-        messages.append(
-            (
-                *(pk, submission.request.kind, submission.priority, due_at, expires_at, stamp, stamp),
-                *(mail.size, len(mail.recipients), mail.recipients[0], subject, subject.casefold()[:60]),
-                *(mail.message_id, token_id),
+class _Rows:
+    """What is written into the queue for mails, each with its submission. They are `accepted` once that is committed.
+
+    Made where nobody waits for it; only `insert` needs the transaction."""
+
+    __slots__ = ("_bodies", "_keys", "_large", "_messages", "_recipients", "accepted")
+
+    def __init__(self, submissions: Sequence[Submission], mails: Sequence[Composed], token: ApiToken | None) -> None:
+        stamp = bulk.stamps()
+        now, token_id = timezone.now(), token.pk if token is not None else None
+        made, end = stamp(now), stamp(now + GIVE_UP_AFTER)
+        self._messages: list[tuple[Any, ...]] = []
+        self._bodies: list[tuple[Any, ...]] = []
+        self._recipients: list[tuple[Any, ...]] = []
+        self._keys: list[tuple[Any, ...]] = []
+        self._large = any(mail.size > _LARGE for mail in mails)
+        self.accepted: list[Accepted] = []
+        for pk, submission, mail in zip(new_ids(len(mails)), submissions, mails, strict=True):
+            due_at, expires_at, later = made, end, submission.not_before
+            if later is not None and later > now:
+                due_at, expires_at = stamp(later), stamp(later + GIVE_UP_AFTER)
+            subject = shown_subject(mail)
+            self._messages.append(
+                (
+                    *(pk, submission.request.kind, submission.priority, due_at, expires_at, made, made),
+                    *(mail.size, len(mail.recipients), mail.recipients[0], subject, subject.casefold()[:60]),
+                    *(mail.message_id, token_id),
+                )
             )
-        )
-        hidden = json.dumps(mail.hidden) if mail.hidden else "[]"
-        bodies.append((pk, mail.mail_from, mail.content, mail.shape, hidden))
-        recipients += [(pk, n, address, address.casefold()) for n, address in enumerate(mail.recipients)]
-        if submission.idempotency_key and token_id is not None:
-            keys.append((token_id, submission.idempotency_key, submission.body_hash, pk))
-        accepted.append(Accepted(pk, mail.message_id))
-    if settings.BROKER_URL:  # asked here too: without one nothing is prepared for after the commit
-        transaction.on_commit(partial(hints.offer, [one.id for one in accepted]), robust=True)
-    bulk.insert(cursor, _MESSAGE, _MESSAGE_ROW, messages)
-    large = any(mail.size > _LARGE for _, mail in mails)
-    bulk.insert(cursor, _BODY, "(%s, %s, %s, %s, %s)", bodies, together=1 if large else bulk.TOGETHER)
-    bulk.insert(cursor, _RECIPIENT, _RECIPIENT_ROW, recipients)
-    bulk.insert(cursor, _KEY, "(%s, %s, %s, %s)", keys)
-    return accepted
+            hidden = json.dumps(mail.hidden) if mail.hidden else "[]"
+            self._bodies.append((pk, mail.mail_from, mail.content, mail.shape, hidden))
+            self._recipients += [(pk, n, address, address.casefold()) for n, address in enumerate(mail.recipients)]
+            if submission.idempotency_key and token_id is not None:
+                self._keys.append((token_id, submission.idempotency_key, submission.body_hash, pk))
+            self.accepted.append(Accepted(pk, mail.message_id))
+
+    def insert(self) -> None:
+        if settings.BROKER_URL:  # asked here too: without one nothing is prepared for after the commit
+            transaction.on_commit(partial(hints.offer, [one.id for one in self.accepted]), robust=True)
+        with connection.cursor() as cursor:
+            bulk.insert(cursor, _MESSAGE, _MESSAGE_ROW, self._messages)
+            together = 1 if self._large else bulk.TOGETHER
+            bulk.insert(cursor, _BODY, "(%s, %s, %s, %s, %s)", self._bodies, together=together)
+            bulk.insert(cursor, _RECIPIENT, _RECIPIENT_ROW, self._recipients)
+            bulk.insert(cursor, _KEY, "(%s, %s, %s, %s)", self._keys)
 
 
 def shown_subject(mail: Composed) -> str:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from emailcfg.providers.shape import shape_of
 from outbound import mime
 from outbound.compose import Composed, compose
 from outbound.headers import mailbox, text_line, unstructured
@@ -58,6 +59,7 @@ def test_a_raw_mail_reads_back_as_it_was_requested_or_is_refused(
         assert mail.text == (lines(text) if text else None if html else "\n")
         assert mail.html == (lines(html) if html else None)
     assert composed.recipients == (to,)
+    assert composed.shape == shape_of(composed.content)
 
 
 clean_line = odd_text.filter(lambda value: not CONTROL.search(value) and len(value) < 900).map(
@@ -84,6 +86,7 @@ letters = st.builds(
 @given(letter=letters)
 def test_the_lean_way_and_the_standard_way_carry_the_same_mail(letter: Letter) -> None:
     lean, standard = mime.lean(letter), mime.standard(letter)
+    assert mime.shape(letter, lean) == shape_of(lean)
     for policy in (SMTP, default):
         one, other = read(lean, policy), read(standard, policy)
         assert sorted(one.names) == sorted(other.names)

@@ -63,13 +63,13 @@ def _together(shared: GroupCommit, works: list[Callable[[], int]]) -> list["Futu
 
 
 def test_work_that_comes_while_a_commit_runs_shares_the_next() -> None:
-    futures = _together(GroupCommit(Refused), [_put("a"), _put("b"), _put("c")])
+    futures = _together(GroupCommit(), [_put("a"), _put("b"), _put("c")])
     assert len({future.result() for future in futures}) == 1
     assert _names() == {"slow", "a", "b", "c"}
 
 
-def test_a_refusal_concerns_the_refused_alone() -> None:
-    good, refused, other = _together(GroupCommit(Refused), [_put("a"), _refuse, _put("b")])
+def test_an_exception_concerns_only_whose_work_raised_it() -> None:
+    good, refused, other = _together(GroupCommit(), [_put("a"), _refuse, _put("b")])
     assert isinstance(refused.exception(), Refused)
     assert good.result() == other.result()
     assert _names() == {"slow", "a", "b"}
@@ -86,7 +86,7 @@ def test_a_row_that_can_not_be_written_keeps_no_other_from_its_place() -> None:
             )
         return 0
 
-    good, bad, other = _together(GroupCommit(Refused), [_put("a"), half_done, _put("b")])
+    good, bad, other = _together(GroupCommit(), [_put("a"), half_done, _put("b")])
     assert isinstance(bad.exception(), IntegrityError)
     assert good.exception() is other.exception() is None
     assert _names() == {"taken", "slow", "a", "b"}
