@@ -422,3 +422,18 @@ def test_mail_that_was_accepted_before_the_environment_was_read_is_no_proof_when
     assert now_says().level == "unknown"
     a_message("sent", ACCEPTED, revision=active.revision_id)
     assert now_says().level == "ok"
+
+
+def test_what_ends_a_pause_stands_once_on_status(active: ActiveConfig, admin_client: Client) -> None:
+    queue.pause(actor=ANA)
+    shown = page(admin_client)
+    assert shown.count('action="/status/resume/"') == 1
+    assert 'href="#resume-now"' in shown
+    assert 'id="resume-now"' in shown
+    banner = "No mail leaves: sending was paused by"
+    at = {"HX-Request": "true", "HX-Current-URL": "https://mail.acme.example/status/?from=here"}
+    assert banner not in admin_client.get("/omnibar/", headers=at).content.decode()
+    for path in ("/messages/", "/support/"):
+        at["HX-Current-URL"] = f"https://mail.acme.example{path}"
+        for answer in (admin_client.get(path), admin_client.get("/omnibar/", headers=at)):
+            assert f'{banner} {ANA.name}.</span>\n  <a href="/status/">Resume</a>' in answer.content.decode()

@@ -149,6 +149,22 @@ def test_an_activation_for_a_while_counts_down_on_every_page(admin_client: Clien
     assert f"Keep r{pending.number}" in text(admin_client.get("/status/"))
 
 
+def test_keeping_and_returning_stand_once_on_each_page(
+    admin_client: Client, pending: ConfigRevision, mailed: list[ports.ConfirmationAsked]
+) -> None:
+    """In the bar of every page, but for the pages that ask by themselves; while one is open too."""
+    fallback = activation.current().fallback_id
+    keep, back = f">Keep r{pending.number}</button>", f">Return to r{fallback}</button>"
+    expected = {address(pending): (0, 1), mailed[0].path: (0, 1), "/status/": (1, 1), "/messages/": (1, 1)}
+    for path, (in_bar, on_page) in expected.items():
+        at = {"HX-Request": "true", "HX-Current-URL": f"https://mail.acme.example{path}?saved=now"}
+        bar = text(admin_client.get("/omnibar/", headers=at))
+        assert (bar.count(keep), bar.count(back)) == (in_bar, in_bar), path
+        assert text(admin_client.get(path)).count(keep) == on_page, path
+    assert text(admin_client.get(address(pending))).count(back) == 1
+    assert f'<a href="{address(pending)}">' in text(admin_client.get(mailed[0].path))
+
+
 def test_it_is_kept_by_the_button(admin_client: Client, pending: ConfigRevision) -> None:
     admin_client.post("/configuration/confirm/", {"expected_generation": 2})
     assert activation.current().confirm_state == "none"
