@@ -60,10 +60,12 @@ def _now(request: HttpRequest) -> dict[str, Any]:
     numbers = queries.queue_numbers(facts.now)
     shown = [(one, instances.state_of(one)) for one in instances.recent()]
     ended = [pair for pair in shown if pair[1] != "stopped"]
+    warnings = alerts(facts, numbers)
     return {
         "facts": facts,
         "verdict": verdict(facts),
-        "alerts": alerts(facts, numbers),
+        "alerts": warnings,
+        "alert_checks": any(alert.can_check for alert in warnings),
         "numbers": [
             ("Queued", numbers.due, str(State.QUEUED), "due now"),
             ("Sending", numbers.sending, str(State.SENDING), "with a process"),

@@ -120,6 +120,7 @@ def test_a_failed_daily_check_is_told_until_mail_is_accepted_or_it_passes(
     shown = page(admin_client)
     for text in ("The password was refused", "535 &lt;no&gt;", "Check again", "The health check failed"):
         assert text in shown
+    assert shown.count('action="/status/check/"') == 1  # where it is told that it failed
     a_test_of(active.revision, "passed", source="health", dry_run=True)
     assert now_says().level == "ok"
 
