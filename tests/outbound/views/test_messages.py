@@ -9,9 +9,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from emailcfg.models import AuditEvent
+from emailcfg.providers.base import ErrorClass
 from outbound.models import Message, MessageBody, Recipient, State
 from outbound.requests import Recipient as To
 from outbound.requests import Request
+from outbound.templatetags.log import FAILURES
 from tests.outbound.log_making import (
     ACCEPTED,
     GREYLISTED,
@@ -190,7 +192,7 @@ def test_a_message_tells_its_attempts_with_an_explanation_and_the_raw_words(admi
         "smtp.acme.example:587",
         "TLSv1.3",
         ">r1</a>",
-        "configuration at login",
+        "the configuration does not work, at “Log in”",
     ):
         assert text in page
     assert "password" in page.lower()
@@ -383,6 +385,17 @@ def test_a_message_without_its_content_can_still_be_read(admin_client: Client) -
     admin_client.post(f"/messages/{message.pk}/retry/")
     message.refresh_from_db()
     assert message.state == "failed"
+
+
+def test_an_attempt_says_in_words_what_failed_and_where(admin_client: Client) -> None:
+    message = a_message("deferred", GREYLISTED)
+    page = body(admin_client, f"/messages/{message.pk}/")
+    assert "recipient refused for now, at “Recipient”" in words(page)
+    assert "recipient_soft" not in words(page)
+    assert "Unless it is taken by" in page
+    gone = a_message("failed", UNKNOWN_MAILBOX)
+    assert "recipient refused for good, at “Recipient”" in body(admin_client, f"/messages/{gone.pk}/")
+    assert set(FAILURES) == set(ErrorClass)
 
 
 @pytest.mark.parametrize("pk", ["1", "9" * 30])
