@@ -293,11 +293,15 @@ def test_the_live_part_comes_only_when_it_changed_and_the_sentence_only_when_it_
     said = now_says().sentence
     assert admin_client.get("/status/live/", {"seen": seen, "said": said}).status_code == 204
     a_message("deferred", GREYLISTED)
-    part = admin_client.get("/status/live/", {"seen": seen, "said": said}).content.decode()
+    answer = admin_client.get("/status/live/", {"seen": seen, "said": said})
+    part = answer.content.decode()
     assert "<html" not in part
     assert 'id="verdict"' not in part
+    assert "HX-Trigger" not in answer
     queue.pause(actor=ANA)
-    assert 'id="verdict"' in admin_client.get("/status/live/", {"seen": seen, "said": said}).content.decode()
+    answer = admin_client.get("/status/live/", {"seen": seen, "said": said})
+    assert 'id="verdict"' in answer.content.decode()
+    assert "omnibar:refresh" in answer["HX-Trigger"]  # so that the bar says the same at once
 
 
 def test_the_omnibar_asks_little_of_the_database(
