@@ -63,6 +63,7 @@ def test_what_ran_before_comes_back_for_good_unless_one_chooses_otherwise(admin_
     activated(second)
     page = text(admin_client.get(address(first)))
     assert 'value="good" checked' in page
+    assert "Roll back for good" in page
     assert CHOSEN not in page
 
 
