@@ -412,6 +412,12 @@ def test_a_message_in_a_held_queue_says_what_holds_it_and_offers_nothing_that_wo
     assert "is held" not in body(admin_client, f"/messages/{sent.pk}/")
 
 
+def test_a_failed_message_says_at_the_top_why_and_what_to_do(admin_client: Client) -> None:
+    message = a_message("failed", UNKNOWN_MAILBOX, cause="recipient_unknown")
+    head = body(admin_client, f"/messages/{message.pk}/").split("recipients-title")[0]
+    assert "<strong>This recipient does not exist.</strong> Correct the address of this recipient" in head
+
+
 def test_mail_of_another_sender_is_not_called_held(admin_client: Client) -> None:
     message = a_message("queued", due_at=timezone.now())
     held = an_open_breaker(activation.current().generation, sender="shop@acme.example")
