@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
+from django_htmx.middleware import HtmxDetails
 
 from adminapp.verdict import Facts, Level, gather, verdict
 from emailcfg import activation, confirmation
@@ -41,7 +43,8 @@ class OmniBar:
     badge: Badge
     banners: tuple[Banner, ...] = field(default=())
     active: ActiveConfig | None = None
-    confirm_left_s: int | None = None  # seconds until the active revision returns by itself, None when it does not
+    # Seconds until the active revision returns by itself; None when it does not, or when the page itself says so.
+    confirm_left_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ def omnibar(request: HttpRequest) -> OmniBar:
     """What runs, what is being edited, and whether mail works as far as it was proven, from a dozen indexed queries."""
     active = activation.current()
     facts = gather(active)
+    here = _page_of(request)
     draft = FormDraft.objects.filter(user=request.user.pk).only("base_id", "changed").first()
     return OmniBar(
         active_number=active.revision_id,
@@ -96,10 +100,23 @@ def omnibar(request: HttpRequest) -> OmniBar:
         editing_number=draft.base_id if draft else active.revision_id,
         unsaved_changes=len(draft.changed) if draft else 0,
         badge=_badge(facts),
-        banners=_banners(facts),
+        banners=_banners(facts, here),
         active=active,
-        confirm_left_s=confirmation.seconds_left(active),
+        confirm_left_s=None if _asks_to_confirm(here, active) else confirmation.seconds_left(active),
     )
+
+
+def _page_of(request: HttpRequest) -> str:
+    """The path of the page on which the bar stands; when only the bar is asked for, htmx names it."""
+    htmx: HtmxDetails | None = getattr(request, "htmx", None)
+    return urlsplit(htmx.current_url or "").path if htmx else request.path
+
+
+def _asks_to_confirm(here: str, active: ActiveConfig) -> bool:
+    """Whether the page has the countdown and the buttons of its own, so that they do not stand there twice."""
+    if active.revision_id is None:
+        return False
+    return here == reverse("activate", args=[active.revision_id]) or here.startswith(reverse("confirm"))
 
 
 def _badge(facts: Facts) -> Badge:
@@ -107,7 +124,12 @@ def _badge(facts: Facts) -> Badge:
     return Badge(found.level, found.short)
 
 
-def _banners(facts: Facts) -> tuple[Banner, ...]:
+def _banners(facts: Facts, here: str) -> tuple[Banner, ...]:
+    """What holds now. On Status without what leads to Status: there it is told with what to do."""
+    return tuple(banner for banner in _all_banners(facts) if not banner.url == here == reverse("status"))
+
+
+def _all_banners(facts: Facts) -> list[Banner]:
     active = facts.active
     banners = []
     if paused := confirmation.sending_paused(active):
@@ -130,4 +152,4 @@ def _banners(facts: Facts) -> tuple[Banner, ...]:
     if facts.diverts_to:
         text = f"All mail is diverted to {facts.diverts_to}."
         banners.append(Banner("warning", text, EMAIL_PAGE, "Change"))
-    return tuple(banners)
+    return banners

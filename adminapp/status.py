@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import trigger_client_event
 
 from adminapp.alerts import alerts
 from adminapp.chart import chart
@@ -46,7 +47,9 @@ def live(request: HttpRequest) -> HttpResponse:
     if context["seen"] == request.GET.get("seen"):
         return HttpResponse(status=204)
     context["say"] = context["verdict"].sentence != request.GET.get("said")
-    return render(request, "adminapp/status_live.html", context)
+    answer = render(request, "adminapp/status_live.html", context)
+    # The bar above says the same in short: it must not contradict the page until it asks by itself.
+    return trigger_client_event(answer, "omnibar:refresh") if context["say"] else answer
 
 
 @require_safe
@@ -60,10 +63,12 @@ def _now(request: HttpRequest) -> dict[str, Any]:
     numbers = queries.queue_numbers(facts.now)
     shown = [(one, instances.state_of(one)) for one in instances.recent()]
     ended = [pair for pair in shown if pair[1] != "stopped"]
+    warnings = alerts(facts, numbers)
     return {
         "facts": facts,
         "verdict": verdict(facts),
-        "alerts": alerts(facts, numbers),
+        "alerts": warnings,
+        "alert_checks": any(alert.can_check for alert in warnings),
         "numbers": [
             ("Queued", numbers.due, str(State.QUEUED), "due now"),
             ("Sending", numbers.sending, str(State.SENDING), "with a process"),

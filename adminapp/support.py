@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -17,9 +16,6 @@ from emailcfg.domain_check import Question
 from emailcfg.requests import actor_of
 from emailcfg.revisions import RevisionUnreadable
 from emailcfg.schema_migrations import NewerSchema
-from outbound import healthcheck
-from outbound.healthcheck import NothingToCheck
-from outbound.testsend import TooManyTests
 
 
 @dataclass
@@ -49,7 +45,6 @@ def support(request: HttpRequest) -> HttpResponse:
         "headers": headers,
         "domain": domain,
         "question": domain_check.of_posted(request.POST.dict()) if domain.done else _active_question(),
-        "health": healthcheck.standing(),
     }
     return render(request, "adminapp/support.html", context)
 
@@ -75,14 +70,3 @@ def download(request: HttpRequest) -> HttpResponse:
     name = f"adminapp-support-{timezone.now():%Y%m%d-%H%M}.zip"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
-
-
-@require_POST
-def health(request: HttpRequest) -> HttpResponse:
-    """Checks now whether the active configuration may log in, and shows the check."""
-    try:
-        test = healthcheck.start(actor_of(request))
-    except (NothingToCheck, TooManyTests) as error:
-        messages.error(request, str(error))
-        return redirect("support")
-    return redirect("test-progress", pk=test.pk)

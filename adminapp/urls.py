@@ -20,7 +20,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("status/probe/", status.probe, name="queue-probe"),
     path("support/", support.support, name="support"),
     path("support/bundle/", support.download, name="support-bundle"),
-    path("support/health/", support.health, name="support-health"),
     path("", include("emailcfg.urls")),
     path("", include("outbound.urls")),
     path("omnibar/", views.omnibar, name="omnibar"),

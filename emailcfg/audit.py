@@ -7,8 +7,8 @@ from emailcfg.models import AuditEvent
 
 
 def record(action: str, *, actor: Actor, subject: str = "", **detail: Any) -> None:
-    """Adds one event, in the caller's transaction. `action` is a dotted word such as "revision.saved";
-    `detail` holds JSON values."""
+    """Adds one event, in the caller's transaction. `action` is a dotted word such as "revision.saved",
+    which audit_words says plainly; `detail` holds JSON values."""
     AuditEvent.objects.create(
         action=action,
         actor_id=actor.user.pk if actor.user is not None else None,

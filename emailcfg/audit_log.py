@@ -10,13 +10,14 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from emailcfg import audit_words
 from emailcfg.models import AuditEvent
 
 # What the filter offers, and the first words of the actions that belong to it.
 GROUPS = {
     "configuration": ("Configuration", ("revision", "clock", "backup")),
     "tests": ("Tests and health checks", ("test", "health")),
-    "messages": ("Messages and queue", ("message", "queue", "services")),
+    "messages": ("Messages and queue", ("message", "messages", "queue", "services")),
     "accounts": ("Logins and accounts", ("login", "logout", "password", "administrator")),
     "keys": ("Tokens, keys and support bundles", ("token", "key", "support")),
 }
@@ -24,7 +25,7 @@ GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to show. `group` is one of GROUPS, or ""; `text` is looked for in who, subject and address."""
+    """What to show. `group` is one of GROUPS, or ""; `text` is looked for in who, what, subject and address."""
 
     group: str = ""
     text: str = ""
@@ -50,7 +51,9 @@ def found(wanted: Filter) -> QuerySet[AuditEvent]:
         )
     if wanted.text:
         text = wanted.text
-        events = events.filter(Q(actor_name__icontains=text) | Q(subject__icontains=text) | Q(address__icontains=text))
+        what = Q(action__icontains=text) | Q(action__in=audit_words.actions_like(text))
+        whose = Q(actor_name__icontains=text) | Q(address__icontains=text)
+        events = events.filter(what | whose | Q(subject__icontains=text))
     if wanted.since:
         events = events.filter(at__gte=_midnight(wanted.since))
     if wanted.until:

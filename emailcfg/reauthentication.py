@@ -1,6 +1,8 @@
-"""Before something new may run, an administrator whose login is a while ago enters the password again.
+"""Before something new may run, or a program gets a token, an administrator whose login is a while ago enters the
+password again.
 
-Whoever activates decides where all mail goes, password resets included, so an unattended browser must not be enough.
+Whoever activates decides where all mail goes, password resets included, and a token outlasts the session: an unattended
+browser must not be enough.
 Going back to what ran before asks for nothing: it is the way out of trouble. The API and the command line have tokens
 and the machine's own login.
 """

@@ -28,8 +28,8 @@ class TokenRefused(Exception):
     """A token can't be made or revoked as asked. The message is a sentence."""
 
 
-def create(*, name: str, scopes: Iterable[str], actor: Actor) -> str:
-    """Makes a token and returns its text, which is not kept. Raises TokenRefused."""
+def check(*, name: str, scopes: Iterable[str]) -> tuple[str, list[str]]:
+    """The name and the scopes as a token with them is stored. Raises TokenRefused when they can't be."""
     name, wanted = name.strip(), sorted(set(scopes))
     if not 1 <= len(name) <= 80 or not name.isprintable():
         raise TokenRefused("Name the token in 1 to 80 characters, after the program that will use it.")
@@ -38,13 +38,25 @@ def create(*, name: str, scopes: Iterable[str], actor: Actor) -> str:
     unknown = [scope for scope in wanted if scope not in SCOPES]
     if unknown:
         raise TokenRefused(f"There is no scope {unknown[0]}. The scopes are: {', '.join(SCOPES)}.")
+    if ApiToken.objects.filter(name=name).exists():
+        raise TokenRefused(_taken(name))
+    return name, wanted
+
+
+def _taken(name: str) -> str:
+    return f"There is already a token named {name}. Revoked tokens keep their name; choose another one."
+
+
+def create(*, name: str, scopes: Iterable[str], actor: Actor) -> str:
+    """Makes a token and returns its text, which is not kept. Raises TokenRefused."""
+    name, wanted = check(name=name, scopes=scopes)
     text = _PREFIX + secrets.token_urlsafe(32)
     try:
         with transaction.atomic():
             ApiToken.objects.create(name=name, hash=_hash(text), scopes=wanted, created_by=actor.name)
             audit.record("token.created", actor=actor, subject=f"token {name}", scopes=wanted)
     except IntegrityError:
-        raise TokenRefused(f"There is already a token named {name}. Revoked tokens keep their name.") from None
+        raise TokenRefused(_taken(name)) from None  # made at the same moment
     return text
 
 

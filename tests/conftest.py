@@ -1,5 +1,6 @@
 """What every test may use: a claimed installation, its administrator, and a client that is logged in."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,7 @@ from django.test import Client
 from adminapp.accounts import create_administrator
 from adminapp.models import Claim
 from emailcfg import insert_only
+from emailcfg.reauthentication import STARTED
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -41,6 +43,20 @@ def admin_client(admin_user: User) -> Client:
     client = Client()
     client.force_login(admin_user)
     return client
+
+
+def logged_in_ago(client: Client, seconds: int) -> None:
+    """Has the client's session begin so many seconds ago."""
+    session = client.session
+    session[STARTED] = int(time.time()) - seconds
+    session.save()
+
+
+@pytest.fixture
+def late_client(admin_client: Client) -> Client:
+    """An administrator at work for sixteen minutes: long enough to be asked for the password again."""
+    logged_in_ago(admin_client, 16 * 60)
+    return admin_client
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -34,6 +34,13 @@ def time_ago(at: datetime) -> SafeString:
     return _element(at, f"{words(seconds)} ago" if seconds >= 0 else f"in {words(-seconds)}")
 
 
+@register.simple_tag
+def time_due(at: datetime) -> SafeString:
+    """ "in 3 minutes"; once that time has come, "as soon as its turn comes": it waits for something else."""
+    seconds = (at - timezone.now()).total_seconds()
+    return _element(at, f"in {words(seconds)}" if seconds > 0 else "as soon as its turn comes")
+
+
 def _element(at: datetime, text: str) -> SafeString:
     here = timezone.localtime(at)
     exact = f"{here:%Y-%m-%d %H:%M:%S %Z}"

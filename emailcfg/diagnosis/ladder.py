@@ -12,7 +12,8 @@ from emailcfg.providers.base import Stage, Step
 
 Mode = Literal["starttls", "tls", "none", "sendgrid"]
 
-_LABELS = {
+# What people call each step.
+LABELS = {
     Stage.RESOLVE: "Find the host",
     Stage.CONNECT: "Connect",
     Stage.GREETING: "Greeting",
@@ -142,10 +143,10 @@ def climb(
             rungs.append(_told(told[stage], found))
         elif over or place < last or stage in left_out:
             why = "Not part of this check; no mail is sent." if failed is None and stage in left_out else ""
-            rungs.append(Rung(stage, _LABELS[stage], State.SKIPPED, detail=why))
+            rungs.append(Rung(stage, LABELS[stage], State.SKIPPED, detail=why))
         else:
             state = State.RUNNING if place == last + 1 else State.PENDING
-            rungs.append(Rung(stage, _LABELS[stage], state, detail=_WAITS[stage] if state is State.RUNNING else ""))
+            rungs.append(Rung(stage, LABELS[stage], state, detail=_WAITS[stage] if state is State.RUNNING else ""))
     end = _end(mode, dry_run=dry_run, login_only=login_only)
     # A test is only green when its last rung was: silence is not success. A login may be rightly left out.
     reached = end in told and (told[end].ok is True or (login_only and told[end].ok is None))
@@ -160,7 +161,7 @@ def _told(step: Step, explanation: Explanation | None) -> Rung:
     if step.failure is not None:
         words = step.failure.words
     detail = "" if step.detail == words else step.detail  # not the same words twice
-    return Rung(step.stage, _LABELS[step.stage], state, step.ms, detail, words, explanation, safe(step.facts))
+    return Rung(step.stage, LABELS[step.stage], state, step.ms, detail, words, explanation, safe(step.facts))
 
 
 def _placed(order: tuple[Stage, ...], told: list[Stage]) -> list[Stage]:

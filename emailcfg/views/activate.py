@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from emailcfg import activation, confirm_link, confirmation, convergence, reauthentication
+from emailcfg import activation, confirm_link, confirmation, convergence, reauthentication, tested
 from emailcfg.activation import Activated
 from emailcfg.activation_errors import ActivationError, GenerationConflict
 from emailcfg.diagnosis.lookup import Lookup, ResolverSettings
@@ -22,6 +22,7 @@ from emailcfg.views.history import number_of
 from emailcfg.views.revision import found, gone_is_said
 
 MINUTES = (5, 10, 30)  # how long an activation may wait for its confirmation
+USUAL_MINUTES = 10
 DNS = ResolverSettings(timeout_s=1.0, total_s=2.0)  # DNS may hold the page up by two seconds and no more
 
 
@@ -36,8 +37,11 @@ class Given:
     minutes: int = 0
 
     @classmethod
-    def fresh(cls, active: ActiveConfig) -> Self:
-        return cls(active.generation, uuid.uuid4().hex)
+    def fresh(cls, look: Preflight) -> Self:
+        """Something new is kept only if it is confirmed, unless one chooses otherwise. What ran before is the way out
+        of trouble: it stays, for what it replaces would be what comes back by itself."""
+        minutes = USUAL_MINUTES if look.can_return and not look.rollback else 0
+        return cls(look.active.generation, uuid.uuid4().hex, minutes=minutes)
 
     @classmethod
     def of(cls, request: HttpRequest) -> Self:
@@ -63,10 +67,11 @@ def activate(request: HttpRequest, number: int) -> HttpResponse:
         return _activate(request, _look(revision, active), Given.of(request))
     if active.revision_id == revision.number:
         return _progress(request, active)
-    given = Given.fresh(active)
+    look = _look(revision, active)
+    given = Given.fresh(look)
     if "saved" in request.GET:  # its description is the reason, as when it is saved and activated in one step
         given = replace(given, reason=revision.description)
-    return _ask(request, _look(revision, active), given)
+    return _ask(request, look, given)
 
 
 def _look(revision: ConfigRevision, active: ActiveConfig) -> Preflight:
@@ -95,7 +100,7 @@ def _run(request: HttpRequest, look: Preflight, given: Given) -> HttpResponse:
         )
     except GenerationConflict as conflict:
         fresh = _look(look.revision, conflict.current)
-        return _ask(request, fresh, Given.fresh(conflict.current), error=str(conflict), status=409)
+        return _ask(request, fresh, Given.fresh(fresh), error=str(conflict), status=409)
     except ActivationError as error:
         return _ask(request, look, given, error=str(error), status=409)
     return _done(request, done)
@@ -123,7 +128,6 @@ def _done(request: HttpRequest, done: Activated) -> HttpResponse:
 
 
 def _ask(request: HttpRequest, look: Preflight, given: Given, *, error: str = "", status: int = 200) -> HttpResponse:
-    tested = "untested" not in look.warning_codes and "test_failed" not in look.warning_codes
     context = {
         "look": look,
         "given": given,
@@ -131,7 +135,8 @@ def _ask(request: HttpRequest, look: Preflight, given: Given, *, error: str = ""
         "minutes": MINUTES,
         "asks_password": not look.rollback and reauthentication.is_due(request),
         "pending": look.active.confirm_state == ActiveConfig.Confirm.PENDING and not look.rollback,
-        "tested": tested,
+        "usual_minutes": USUAL_MINUTES,
+        "listed": {"tested": tested.of(look.revision.content_hash)},
     }
     return render(request, "emailcfg/activate.html", context, status=status)
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from emailcfg import audit_log
+from emailcfg import audit_log, audit_words
 from emailcfg.audit_log import Filter
 from emailcfg.views.history import number_of
 
@@ -41,7 +41,7 @@ def show(request: HttpRequest) -> HttpResponse:
     context = {
         "wanted": wanted,
         "groups": [(value, label) for value, (label, _) in audit_log.GROUPS.items()],
-        "events": [(event, audit_log.words(event.detail)) for event in found.events],
+        "events": [(event, audit_words.words(event.action), audit_log.words(event.detail)) for event in found.events],
         "older": found.older,
         "paged": "before" in request.GET,
         "filtered": wanted != Filter(),

@@ -127,6 +127,7 @@ def difference(request: HttpRequest, a: int, b: int) -> HttpResponse:
         "before": before,
         "after": after,
         "active": active,
+        "ran_before": after.activations.exists(),
         "changes": changes,
         "unreadable": [text for _, text in (first, second) if text],
     }

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from django_htmx.http import HttpResponseClientRedirect
@@ -155,8 +156,10 @@ def _done(request: HttpRequest, revision: ConfigRevision) -> HttpResponse:
     if request.POST.get("act") == "activate" and not activated:
         messages.success(request, f"r{revision.number} “{revision.description}” is saved. Activate it here.")
         return HttpResponseClientRedirect(reverse("activate", args=[revision.number]) + "?saved=now")
-    outcome = "saved and active" if activated else "saved. It is a draft until you activate it"
-    messages.success(request, f"r{revision.number} “{revision.description}” is {outcome}.")
+    saved = f"r{revision.number} “{revision.description}” is saved"
+    draft = '{}. It is a draft until you <a href="{}">activate it</a>.'
+    to_activate = reverse("activate", args=[revision.number])
+    messages.success(request, f"{saved} and active." if activated else format_html(draft, saved, to_activate))
     return HttpResponseClientRedirect(reverse("email-pane") if activated else "/configuration/history/")
 
 

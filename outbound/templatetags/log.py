@@ -1,8 +1,10 @@
 """How a state looks in the log: `{% message_state "deferred" %}`, `{% shown_state message %}`, which tells what was
-diverted apart, and `{{ attempt|outcome }}` for an attempt's word."""
+diverted apart, `{{ attempt|outcome }}` for an attempt's state and `{{ attempt|failure }}` for why it failed."""
 
 from django import template
 
+from emailcfg.diagnosis.ladder import LABELS
+from emailcfg.providers.base import ErrorClass, Stage
 from outbound.models import Attempt, Message, State
 
 register = template.Library()
@@ -45,3 +47,25 @@ def outcome(attempt: Attempt) -> str:
     if attempt.error_class == "in_doubt":
         return str(State.IN_DOUBT)
     return str(State.FAILED if attempt.error_class.endswith("_hard") else State.DEFERRED)
+
+
+# What kind of failure it was, in words; what follows from each is in docs/outbound.md.
+FAILURES = {
+    ErrorClass.CONFIGURATION: "the configuration does not work",
+    ErrorClass.SENDER: "sender refused",
+    ErrorClass.RATE: "limit reached",
+    ErrorClass.HOST: "server out of reach or unwell",
+    ErrorClass.RECIPIENT_SOFT: "recipient refused for now",
+    ErrorClass.RECIPIENT_HARD: "recipient refused for good",
+    ErrorClass.MESSAGE_SOFT: "message refused for now",
+    ErrorClass.MESSAGE_HARD: "message refused for good",
+    ErrorClass.IN_DOUBT: "answer missing",
+    ErrorClass.DEFECT: "error of this program",
+}
+
+
+@register.filter
+def failure(attempt: Attempt) -> str:
+    """What kind of failure an attempt ended with, and at which step."""
+    words = FAILURES[ErrorClass(attempt.error_class)]
+    return f"{words}, at “{LABELS[Stage(attempt.stage)]}”" if attempt.stage in set(Stage) else words

@@ -19,6 +19,6 @@ def fact_lines(rung: Mapping[str, Any]) -> list[tuple[str, str]]:
 @register.filter
 def seconds(ms: float) -> str:
     """A time in milliseconds as "1.4 s", "340 ms" or "< 1 ms"."""
-    if ms < 0.5:
+    if ms < 1:
         return "< 1 ms"
     return f"{ms / 1000:.1f} s" if ms >= 1000 else f"{ms:.0f} ms"

@@ -3,8 +3,11 @@
 import json
 from dataclasses import dataclass
 
+from django.utils import timezone
+
+from emailcfg import activation
 from outbound import log_pages, messages, pauses, queries
-from outbound.explained import Told, is_own, of_attempt, of_cause
+from outbound.explained import Told, is_own, of_attempt, of_breaker, of_cause
 from outbound.log_view import LogView, log_view
 from outbound.mail_source import masked_source
 from outbound.models import Attempt, Message, MessageBody, Recipient, State
@@ -22,6 +25,14 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What holds the queue: `sender` is the one address whose mail waits, or "" when all does."""
+
+    sender: str
+    told: Told
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """What the page of a message knows. `seen` changes with what the progress part shows."""
 
@@ -31,11 +42,13 @@ class Shown:
     body: MessageBody | None
     view: LogView | None
     pauses: tuple[pauses.Pause, ...]
+    held: Held | None
 
     @property
     def seen(self) -> str:
         paused = len([one for one in self.pauses if one.until is None]) + 2 * len(self.pauses)
-        return f"{self.message.state}-{self.message.attempts}-{paused}-{self.message.changed_at.timestamp()}"
+        waits = f"{self.is_due:d}{self.held is not None:d}"
+        return f"{self.message.state}-{self.message.attempts}-{paused}-{waits}-{self.message.changed_at.timestamp()}"
 
     @property
     def on_its_way(self) -> bool:
@@ -46,8 +59,14 @@ class Shown:
         return queries.is_waiting(self.message)
 
     @property
+    def is_due(self) -> bool:
+        return self.message.due_at is not None and self.message.due_at <= timezone.now()
+
+    @property
     def can_retry(self) -> bool:
-        return self.message.state in messages.RETRYABLE and self.body is not None
+        """Whether a button does something: what is due and held has nothing to gain from it."""
+        moves = self.message.state in messages.RETRYABLE and self.body is not None
+        return moves and not (self.waits and self.is_due and self.held)
 
     @property
     def can_cancel(self) -> bool:
@@ -67,12 +86,18 @@ class Shown:
         return of_cause(self.message.cause) if self.message.cause and is_own(self.message.cause) else None
 
     @property
+    def last_failure(self) -> str:
+        """What it met last, in a few words; "" where it met nothing yet."""
+        found = next((one.told.title for one in self.attempts if one.told is not None), "")
+        return found or (of_cause(self.message.cause).title if self.message.cause else "")
+
+    @property
     def source(self) -> str:
         return masked_source(bytes(self.body.content), self.view) if self.body is not None and self.view else ""
 
 
 def shown(message: Message) -> Shown:
-    """Reads all of it: five queries."""
+    """Reads all of it: five queries, and two more for what is in the queue."""
     log_pages.mark_diverted([message])
     body = MessageBody.objects.filter(message=message).first()
     recipients = tuple(message.recipients.all())
@@ -81,7 +106,15 @@ def shown(message: Message) -> Shown:
     newest = message.attempt_log.order_by("-pk")[:_ATTEMPTS]
     attempts = tuple(Tried(one, of_attempt(one, sender=sender, recipient=refused)) for one in newest)
     view = mail_of(body) if body is not None else None
-    return Shown(message, recipients, attempts, body, view, pauses.of_message(message))
+    return Shown(message, recipients, attempts, body, view, pauses.of_message(message), _held(message, sender))
+
+
+def _held(message: Message, sender: str) -> Held | None:
+    if not queries.is_waiting(message):
+        return None
+    breakers = queries.open_breakers(activation.current().generation)
+    found = next((one for one in breakers if one.sender in ("", sender)), None)
+    return Held(found.sender, of_breaker(found)) if found is not None else None
 
 
 def mail_of(body: MessageBody) -> LogView:

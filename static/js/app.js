@@ -53,6 +53,16 @@
     htmx.trigger(document.body, "answers-again"); // what was asked in vain meanwhile is asked anew
   });
 
+  // A form that was sent is not sent again while its answer is awaited: of two, a browser shows the last alone, and the
+  // token that the first one made would never be seen. What htmx sends has its own way.
+  const AWAITED_MS = 5000; // a download leaves the page as it is
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented || event.target.method !== "post") return;
+    if (event.target.dataset.sent) event.preventDefault();
+    event.target.dataset.sent = "true";
+    setTimeout(() => delete event.target.dataset.sent, AWAITED_MS);
+  });
+
   // Copies the text of another element; without a secure context the old way still works.
   const copy = async (text) => {
     if (navigator.clipboard) return navigator.clipboard.writeText(text);

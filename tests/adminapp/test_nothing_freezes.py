@@ -35,7 +35,7 @@ def test_a_page_does_not_wait_for_a_test(dripping: None, admin_client: Client, m
     started: list[testrun.Prepared] = []
     monkeypatch.setattr(testrun, "start", lambda prepared, **options: started.append(prepared))
     test = TestSend.objects
-    page = admin_client.post("/support/health/")
+    page = admin_client.post("/status/check/")
     assert page.status_code == 302
     (prepared,) = started
     assert "running" in admin_client.get(page["Location"]).content.decode().lower()

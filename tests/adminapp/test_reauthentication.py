@@ -1,6 +1,5 @@
 """Activating something new asks for the password again when the login is a while ago, and nothing typed is lost."""
 
-import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,26 +9,11 @@ from pytest_django import Settings
 
 from emailcfg import activation
 from emailcfg.models import Activation, ConfigRevision
-from emailcfg.reauthentication import STARTED
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, logged_in_ago
 from tests.emailcfg.making import a_revision, activated, no_mail
 from tests.outbound.making import a_config
 
 pytestmark = pytest.mark.django_db
-
-
-def logged_in_ago(client: Client, seconds: int) -> None:
-    session = client.session
-    session[STARTED] = int(time.time()) - seconds
-    session.save()
-
-
-@pytest.fixture
-def late_client(admin_client: Client) -> Client:
-    """An administrator at work for sixteen minutes."""
-    admin_client.get("/status/")
-    logged_in_ago(admin_client, 16 * 60)
-    return admin_client
 
 
 def address(revision: ConfigRevision) -> str:

@@ -120,6 +120,7 @@ def test_a_failed_daily_check_is_told_until_mail_is_accepted_or_it_passes(
     shown = page(admin_client)
     for text in ("The password was refused", "535 &lt;no&gt;", "Check again", "The health check failed"):
         assert text in shown
+    assert shown.count('action="/status/check/"') == 1  # where it is told that it failed
     a_test_of(active.revision, "passed", source="health", dry_run=True)
     assert now_says().level == "ok"
 
@@ -292,11 +293,15 @@ def test_the_live_part_comes_only_when_it_changed_and_the_sentence_only_when_it_
     said = now_says().sentence
     assert admin_client.get("/status/live/", {"seen": seen, "said": said}).status_code == 204
     a_message("deferred", GREYLISTED)
-    part = admin_client.get("/status/live/", {"seen": seen, "said": said}).content.decode()
+    answer = admin_client.get("/status/live/", {"seen": seen, "said": said})
+    part = answer.content.decode()
     assert "<html" not in part
     assert 'id="verdict"' not in part
+    assert "HX-Trigger" not in answer
     queue.pause(actor=ANA)
-    assert 'id="verdict"' in admin_client.get("/status/live/", {"seen": seen, "said": said}).content.decode()
+    answer = admin_client.get("/status/live/", {"seen": seen, "said": said})
+    assert 'id="verdict"' in answer.content.decode()
+    assert "omnibar:refresh" in answer["HX-Trigger"]  # so that the bar says the same at once
 
 
 def test_the_omnibar_asks_little_of_the_database(
@@ -422,3 +427,18 @@ def test_mail_that_was_accepted_before_the_environment_was_read_is_no_proof_when
     assert now_says().level == "unknown"
     a_message("sent", ACCEPTED, revision=active.revision_id)
     assert now_says().level == "ok"
+
+
+def test_what_ends_a_pause_stands_once_on_status(active: ActiveConfig, admin_client: Client) -> None:
+    queue.pause(actor=ANA)
+    shown = page(admin_client)
+    assert shown.count('action="/status/resume/"') == 1
+    assert 'href="#resume-now"' in shown
+    assert 'id="resume-now"' in shown
+    banner = "No mail leaves: sending was paused by"
+    at = {"HX-Request": "true", "HX-Current-URL": "https://mail.acme.example/status/?from=here"}
+    assert banner not in admin_client.get("/omnibar/", headers=at).content.decode()
+    for path in ("/messages/", "/support/"):
+        at["HX-Current-URL"] = f"https://mail.acme.example{path}"
+        for answer in (admin_client.get(path), admin_client.get("/omnibar/", headers=at)):
+            assert f'{banner} {ANA.name}.</span>\n  <a href="/status/">Resume</a>' in answer.content.decode()

@@ -1,19 +1,14 @@
 """The Support page: its tools work as plain forms, keep what was entered, and store nothing."""
 
-from collections.abc import Callable
-
 import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from emailcfg.models import AuditEvent, TestSend
-from emailcfg.network import NetworkPolicy
-from outbound import testrun
+from emailcfg.models import AuditEvent
 from tests.emailcfg.diagnosis.keys import dkim
 from tests.emailcfg.diagnosis.received_mails import MICROSOFT
 from tests.outbound.making import a_config, activate
 from tests.servers.dns import DnsServer
-from tests.servers.scripted import ScriptedSmtp
 
 pytestmark = pytest.mark.django_db
 
@@ -105,19 +100,10 @@ def test_a_huge_paste_is_answered(admin_client: Client, tool: str) -> None:
     assert admin_client.post("/support/", {"tool": tool, "text": "550 5.1.1 no\n" * 100_000}).status_code == 200
 
 
-def test_the_health_check_is_started_by_a_button(
-    admin_client: Client,
-    scripted_smtp: Callable[..., ScriptedSmtp],
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    settings.NETWORK_POLICY = NetworkPolicy(ports=None)
-    monkeypatch.setattr(testrun, "start", lambda prepared, **options: testrun.run(prepared))
-    assert "there is nothing to check" in admin_client.post("/support/health/", follow=True).content.decode()
-    activate(a_config(scripted_smtp().port))
-    answer = admin_client.post("/support/health/")
-    assert answer["Location"] == f"/configuration/tests/{TestSend.objects.get().pk}/"
-    assert "The mail service is reached and takes the login." in admin_client.get("/support/").content.decode()
+def test_the_health_check_is_on_status_and_linked_from_here(admin_client: Client) -> None:
+    activate(a_config())
+    assert 'href="/status/#health"' in admin_client.get("/support/").content.decode()
+    assert 'id="health"' in admin_client.get("/status/").content.decode()
 
 
 def test_the_download_of_the_bundle_is_on_record(admin_client: Client) -> None:

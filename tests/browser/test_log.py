@@ -12,7 +12,6 @@ from emailcfg.models import ActiveConfig
 from outbound import queue
 from outbound.models import Message
 from outbound.requests import Recipient, Request
-from tests.conftest import PASSWORD
 from tests.outbound.log_making import (
     ACCEPTED,
     UNKNOWN_MAILBOX,
@@ -96,13 +95,36 @@ def test_status_turns_in_place_and_keeps_what_is_open(admin_page: Page, active: 
     expect(page.get_by_text("One message is tried now.")).to_be_visible()
 
 
+def test_who_pauses_and_resumes_elsewhere_shows_on_a_page_that_is_open(admin_page: Page, active: ActiveConfig) -> None:
+    page = admin_page
+    page.goto("/status/")
+    pause, resume = (page.get_by_role("button", name=f"{verb} sending") for verb in ("Pause", "Resume"))
+    link = page.get_by_role("link", name="Resume it above")
+    expect(pause).to_be_visible()
+    expect(link).to_be_hidden()
+    queue.pause(actor=ANA)
+    expect(resume).to_be_visible(timeout=15_000)
+    expect(pause).to_be_hidden()
+    expect(page.locator("#omnibar-badge")).to_have_text("Sending is paused")
+    page.set_viewport_size({"width": 390, "height": 500})
+    page.emulate_media(reduced_motion="reduce")  # it is there at once
+    link.click()
+    expect(resume).to_be_in_viewport(ratio=1)
+    box, bar = resume.bounding_box(), page.locator("#omnibar").bounding_box()
+    assert box is not None
+    assert bar is not None
+    assert bar["y"] + bar["height"] <= box["y"]
+    assert box["y"] + box["height"] <= 500
+    queue.resume(actor=ANA)
+    expect(pause).to_be_visible(timeout=15_000)
+    expect(link).to_be_hidden()
+
+
 def test_a_token_is_made_and_revoked(admin_page: Page, active: ActiveConfig) -> None:
     page = admin_page
     page.goto("/support/tokens/")
     page.get_by_label("Name").fill("shop")
     page.get_by_role("button", name="Create the token").click()
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Confirm").click()
     assert page.get_by_label("The token", exact=True).input_value().startswith("aat_")
     page.locator("summary", has_text="Revoke").click()
     page.get_by_role("button", name="Revoke shop").click()
@@ -123,7 +145,7 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     queued(60)
     a_day_of_outcomes()
     an_open_breaker(active.generation)
-    queue.pause(actor=ANA, reason="Moving the relay")
+    queue.pause(actor=ANA, reason="Moving the relay " + "x" * 180)
     context = new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
     log_in(context, admin_user)
     page = context.new_page()

@@ -313,6 +313,16 @@ def test_a_double_click_makes_one_revision_and_both_clicks_succeed(
     assert ConfigRevision.objects.count() == 1
 
 
+def test_what_was_saved_leads_to_its_activation_and_its_description_is_text(
+    admin_client: Client, dialog: dict[str, str]
+) -> None:
+    saved = post(admin_client, SAVE, {**dialog, "description": "The <b>new</b> relay"})
+    page = admin_client.get(saved.headers["HX-Redirect"]).content.decode()
+    number = ConfigRevision.objects.get().number
+    assert f"r{number} “The &lt;b&gt;new&lt;/b&gt; relay” is saved." in page
+    assert f'<a href="/configuration/revisions/{number}/activate/">activate it</a>' in page
+
+
 def test_a_request_without_an_id_saves_what_it_says(admin_client: Client, dialog: dict[str, str]) -> None:
     earlier = a_revision()
     answer = post(admin_client, SAVE, {**dialog, "request_id": "", "newest": str(earlier.number)})

@@ -10,6 +10,7 @@ from django.test import Client
 from adminapp import wiring
 from emailcfg import activation, ports
 from emailcfg.models import Activation, ActiveConfig, ConfigRevision
+from emailcfg.preflight import Consequence, Level
 from tests.emailcfg.making import a_process, a_revision, a_test_of, activated, no_mail, tamper
 
 pytestmark = pytest.mark.django_db
@@ -37,6 +38,46 @@ def test_the_page_shows_the_difference_and_what_follows_before_anything_happens(
         assert words in page
     assert "second secret" not in page
     assert activation.current().revision == first
+
+
+CHOSEN = 'value="confirm" checked'
+
+
+def test_something_new_is_kept_only_if_it_is_confirmed_unless_one_chooses_otherwise(admin_client: Client) -> None:
+    activated(a_revision())
+    second = a_revision(smtp__timeout_s=10)
+    page = text(admin_client.get(address(second)))
+    assert CHOSEN in page
+    assert page.index('value="confirm"') < page.index('value="good"')
+    assert '<option value="10" selected>' in page
+    refused = text(post(admin_client, second, how="good", minutes="10"))
+    assert "Give a reason" in refused
+    assert CHOSEN not in refused
+    post(admin_client, second, how="good", minutes="10", reason="Go on")
+    assert activation.current().confirm_state == "none"
+
+
+def test_what_ran_before_comes_back_for_good_unless_one_chooses_otherwise(admin_client: Client) -> None:
+    first, second = a_revision(), a_revision(smtp__timeout_s=10)
+    activated(first)
+    activated(second)
+    page = text(admin_client.get(address(first)))
+    assert 'value="good" checked' in page
+    assert "Roll back for good" in page
+    assert CHOSEN not in page
+
+
+def test_it_says_whether_it_was_tested_and_leads_to_what_mends_a_warning(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = a_revision()
+    a_test_of(revision, "received")
+    no_spf = Consequence(Level.WARNING, "dns_spf", "SPF of acme.com does not permit smtp.acme.com.")
+    monkeypatch.setattr("emailcfg.preflight._of_dns", lambda *args: [no_spf])
+    page = text(admin_client.get(address(revision)))
+    assert "test received" in page
+    assert f'<a href="/configuration/revisions/{revision.number}/#sender-domain">Check the sender domain</a>' in page
+    assert 'id="sender-domain"' in text(admin_client.get(f"/configuration/revisions/{revision.number}/"))
 
 
 def test_a_tested_revision_is_activated_at_once(admin_client: Client) -> None:
@@ -147,6 +188,22 @@ def test_an_activation_for_a_while_counts_down_on_every_page(admin_client: Clien
     assert "Confirm within" in page
     assert 'data-countdown="59' in page
     assert f"Keep r{pending.number}" in text(admin_client.get("/status/"))
+
+
+def test_keeping_and_returning_stand_once_on_each_page(
+    admin_client: Client, pending: ConfigRevision, mailed: list[ports.ConfirmationAsked]
+) -> None:
+    """In the bar of every page, but for the pages that ask by themselves; while one is open too."""
+    fallback = activation.current().fallback_id
+    keep, back = f">Keep r{pending.number}</button>", f">Return to r{fallback}</button>"
+    expected = {address(pending): (0, 1), mailed[0].path: (0, 1), "/status/": (1, 1), "/messages/": (1, 1)}
+    for path, (in_bar, on_page) in expected.items():
+        at = {"HX-Request": "true", "HX-Current-URL": f"https://mail.acme.example{path}?saved=now"}
+        bar = text(admin_client.get("/omnibar/", headers=at))
+        assert (bar.count(keep), bar.count(back)) == (in_bar, in_bar), path
+        assert text(admin_client.get(path)).count(keep) == on_page, path
+    assert text(admin_client.get(address(pending))).count(back) == 1
+    assert f'<a href="{address(pending)}">' in text(admin_client.get(mailed[0].path))
 
 
 def test_it_is_kept_by_the_button(admin_client: Client, pending: ConfigRevision) -> None:

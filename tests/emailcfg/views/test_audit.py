@@ -31,7 +31,14 @@ def test_who_did_what_from_where_is_shown_and_no_secret(admin_client: Client) ->
     revision = a_revision()
     activated(revision, reason="Because of <b>Berlin</b>")
     text = page(admin_client)
-    for words in ("revision.saved", "revision.activate", f"r{revision.number}", "ana@acme.com", "192.0.2.7"):
+    for words in (
+        "Revision saved",
+        "Revision activated",
+        'title="revision.saved"',
+        f"r{revision.number}",
+        "ana@acme.com",
+        "192.0.2.7",
+    ):
         assert words in text
     assert "&lt;b&gt;Berlin" in text
     assert "first secret" not in text
@@ -50,6 +57,15 @@ def test_filters_narrow_it(admin_client: Client) -> None:
     assert "support.bundle" in page(admin_client, "group=keys")
     assert "No event fits" in page(admin_client, "until=2001-01-01")
     assert "No event fits" in page(admin_client, "since=2999-01-01")
+
+
+def test_an_event_is_found_by_its_plain_words_and_by_its_name(admin_client: Client) -> None:
+    audit.record("queue.paused", actor=ANA)
+    audit.record("messages.retried", actor=ANA, subject="7 messages")
+    for query in ("text=sending+paused", "text=queue.p"):
+        assert "Sending paused" in page(admin_client, query)
+        assert "7 messages" not in page(admin_client, query)
+    assert "7 messages" in page(admin_client, "group=messages")
 
 
 ODD = (

@@ -95,6 +95,17 @@ def test_a_difference_shows_fields_and_never_a_secret(admin_client: Client) -> N
     assert "first secret" not in page
 
 
+def test_a_difference_offers_to_go_back_to_what_ran_before_and_to_activate_what_is_new(admin_client: Client) -> None:
+    first, second = a_revision(), a_revision(smtp__timeout_s=10)
+    draft = a_revision(smtp__timeout_s=11)
+    activated(first)
+    activated(second)
+    back = body(admin_client, f"/configuration/revisions/{second.number}/diff/{first.number}/")
+    assert f">Roll back to r{first.number}</a>" in back
+    new = body(admin_client, f"/configuration/revisions/{second.number}/diff/{draft.number}/")
+    assert f">Activate r{draft.number}</a>" in new
+
+
 def test_equal_revisions_have_explicitly_no_differences(admin_client: Client) -> None:
     first = a_revision()
     assert "No differences" in body(admin_client, f"/configuration/revisions/{first.number}/diff/{first.number}/")

@@ -7,10 +7,12 @@ from emailcfg.models import AuditEvent
 from outbound import auth
 from outbound.kinds import KINDS
 from outbound.models import ApiToken
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, logged_in_ago
 from tests.outbound.making import ANA, a_config, activate
 
 pytestmark = pytest.mark.django_db
+
+ASKED = "your password is asked for once more"
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -35,27 +37,29 @@ def test_an_unknown_kind_is_not_found(admin_client: Client) -> None:
     assert admin_client.get("/messages/kinds/nonsense/mail/").status_code == 404
 
 
-@pytest.fixture
-def proven_client(admin_client: Client) -> Client:
-    """An administrator who has just entered the password again."""
-    admin_client.post("/accounts/reauthenticate/", {"password": PASSWORD})
-    return admin_client
+def test_a_token_soon_after_the_login_asks_for_nothing(admin_client: Client) -> None:
+    logged_in_ago(admin_client, 14 * 60)
+    assert ASKED not in admin_client.get("/support/tokens/").content.decode()
+    made = admin_client.post("/support/tokens/create/", {"name": "shop", "scope": ["messages:send"]})
+    assert 'value="aat_' in made.content.decode()
 
 
-def test_a_token_needs_the_password_again_and_then_what_was_asked_for_goes_on(admin_client: Client) -> None:
-    asked = admin_client.post("/support/tokens/create/", {"name": "shop", "scope": ["messages:send"]})
+def test_a_token_long_after_the_login_needs_the_password_and_then_what_was_asked_for_goes_on(
+    late_client: Client,
+) -> None:
+    assert ASKED in late_client.get("/support/tokens/").content.decode()
+    asked = late_client.post("/support/tokens/create/", {"name": "shop", "scope": ["messages:send"]})
     assert asked.status_code == 302
     assert not ApiToken.objects.exists()
-    wrong = admin_client.post(asked["Location"], {"password": "wrong", "next": "/support/tokens/create/"})
+    wrong = late_client.post(asked["Location"], {"password": "wrong", "next": "/support/tokens/create/"})
     assert wrong.status_code == 200
     assert not ApiToken.objects.exists()
-    done = admin_client.post(asked["Location"], {"password": PASSWORD, "next": "/support/tokens/create/"})
+    done = late_client.post(asked["Location"], {"password": PASSWORD, "next": "/support/tokens/create/"})
     assert 'value="aat_' in done.content.decode()
     assert ApiToken.objects.get().name == "shop"
 
 
-def test_a_token_is_shown_once_and_works(proven_client: Client) -> None:
-    admin_client = proven_client
+def test_a_token_is_shown_once_and_works(admin_client: Client) -> None:
     answer = admin_client.post("/support/tokens/create/", {"name": "shop", "scope": ["messages:send"]})
     text = answer.content.decode().split('value="aat_')[1].split('"')[0]
     assert auth.find("aat_" + text) == ApiToken.objects.get(name="shop")
@@ -67,16 +71,19 @@ def test_a_token_is_shown_once_and_works(proven_client: Client) -> None:
 @pytest.mark.parametrize(
     "posted", [{"name": "", "scope": ["messages:send"]}, {"name": "shop"}, {"name": "shop", "scope": ["all"]}]
 )
-def test_a_token_that_can_not_be_made_is_refused_with_what_was_typed(proven_client: Client, posted: dict) -> None:
-    answer = proven_client.post("/support/tokens/create/", posted)
+def test_a_token_that_can_not_be_made_is_refused_before_the_password_is_asked_for(
+    late_client: Client, posted: dict
+) -> None:
+    answer = late_client.post("/support/tokens/create/", posted)
     assert answer.status_code == 400
     assert 'role="alert"' in answer.content.decode()
+    assert f'name="name" value="{posted["name"]}"' in answer.content.decode()
     assert not ApiToken.objects.exists()
 
 
-def test_pressing_create_twice_makes_one_token(proven_client: Client) -> None:
+def test_pressing_create_twice_makes_one_token(admin_client: Client) -> None:
     for _ in range(2):
-        answer = proven_client.post("/support/tokens/create/", {"name": "shop", "scope": ["messages:send"]})
+        answer = admin_client.post("/support/tokens/create/", {"name": "shop", "scope": ["messages:send"]})
     assert "already a token named shop" in answer.content.decode()
     assert ApiToken.objects.count() == 1
 

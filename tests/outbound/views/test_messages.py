@@ -1,17 +1,22 @@
 """Messages: the list, one message, and what can be done with them, through HTTP."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from emailcfg import activation
 from emailcfg.models import AuditEvent
-from outbound.models import Message, MessageBody, Recipient, State
+from emailcfg.providers.base import ErrorClass
+from outbound.models import Breaker, Message, MessageBody, Recipient, State
 from outbound.requests import Recipient as To
 from outbound.requests import Request
+from outbound.templatetags.log import FAILURES
 from tests.outbound.log_making import (
     ACCEPTED,
     GREYLISTED,
@@ -19,6 +24,7 @@ from tests.outbound.log_making import (
     REFUSED,
     UNKNOWN_MAILBOX,
     a_message,
+    an_open_breaker,
 )
 from tests.outbound.making import queued
 
@@ -190,7 +196,7 @@ def test_a_message_tells_its_attempts_with_an_explanation_and_the_raw_words(admi
         "smtp.acme.example:587",
         "TLSv1.3",
         ">r1</a>",
-        "configuration at login",
+        "the configuration does not work, at “Log in”",
     ):
         assert text in page
     assert "password" in page.lower()
@@ -383,6 +389,61 @@ def test_a_message_without_its_content_can_still_be_read(admin_client: Client) -
     admin_client.post(f"/messages/{message.pk}/retry/")
     message.refresh_from_db()
     assert message.state == "failed"
+
+
+def test_a_message_in_a_held_queue_says_what_holds_it_and_offers_nothing_that_would_not_help(
+    admin_client: Client,
+) -> None:
+    message = a_message("queued", REFUSED, due_at=timezone.now() - timedelta(minutes=1), cause="login_refused")
+    page = words(body(admin_client, f"/messages/{message.pk}/"))
+    assert "It waits to be tried again, and leaves as soon as its turn comes." in page
+    assert "What it met last: User name or password were refused." in page
+    assert "login_refused" not in page
+    assert "Try now" in page
+    address = body(admin_client, f"/messages/{message.pk}/").split('hx-get="/messages/')[1].split('"')[0]
+    body(admin_client, "/messages/" + address, 204)
+    an_open_breaker(activation.current().generation)
+    page = words(body(admin_client, "/messages/" + address))
+    assert "All mail is held: User name or password were refused." in page
+    assert "Try now" not in page
+    later = a_message("deferred", GREYLISTED, due_at=timezone.now() + timedelta(hours=1))
+    assert "Try now" in body(admin_client, f"/messages/{later.pk}/")
+    sent = a_message("sent", ACCEPTED)
+    assert "is held" not in body(admin_client, f"/messages/{sent.pk}/")
+
+
+def test_a_failed_message_says_at_the_top_why_and_what_to_do(admin_client: Client) -> None:
+    message = a_message("failed", UNKNOWN_MAILBOX, cause="recipient_unknown")
+    head = body(admin_client, f"/messages/{message.pk}/").split("recipients-title")[0]
+    assert "<strong>This recipient does not exist.</strong> Correct the address of this recipient" in head
+
+
+def test_mail_of_another_sender_is_not_called_held(admin_client: Client) -> None:
+    message = a_message("queued", due_at=timezone.now())
+    held = an_open_breaker(activation.current().generation, sender="shop@acme.example")
+    assert "is held" not in body(admin_client, f"/messages/{message.pk}/")
+    Breaker.objects.filter(pk=held.pk).update(sender=MessageBody.objects.get(message=message).mail_from)
+    assert "Mail from no-reply@acme.example is held" in body(admin_client, f"/messages/{message.pk}/")
+
+
+def test_a_time_that_has_come_is_not_promised_for_the_past(admin_client: Client) -> None:
+    message = a_message("deferred", GREYLISTED, due_at=timezone.now() - timedelta(minutes=3))
+    page = words(body(admin_client, f"/messages/{message.pk}/"))
+    assert re.search(r"It is tried again\s+as soon as its turn comes", page)
+    Message.objects.filter(pk=message.pk).update(due_at=timezone.now() + timedelta(minutes=3, seconds=30))
+    page = words(body(admin_client, f"/messages/{message.pk}/"))
+    assert re.search(r"It is tried again\s+in 3 minutes", page)
+
+
+def test_an_attempt_says_in_words_what_failed_and_where(admin_client: Client) -> None:
+    message = a_message("deferred", GREYLISTED)
+    page = body(admin_client, f"/messages/{message.pk}/")
+    assert "recipient refused for now, at “Recipient”" in words(page)
+    assert "recipient_soft" not in words(page)
+    assert "Unless it is taken by" in page
+    gone = a_message("failed", UNKNOWN_MAILBOX)
+    assert "recipient refused for good, at “Recipient”" in body(admin_client, f"/messages/{gone.pk}/")
+    assert set(FAILURES) == set(ErrorClass)
 
 
 @pytest.mark.parametrize("pk", ["1", "9" * 30])
