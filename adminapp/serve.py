@@ -6,7 +6,6 @@ watches a pipe that only the parent holds open, so that none outlives it, not ev
 
 import asyncio
 import errno
-import importlib
 import ipaddress
 import multiprocessing
 import os
@@ -102,7 +101,6 @@ def serve(sockets: Sockets, *, certificate: Path, key: Path, ready: Callable[[],
     config.wsgi_max_body_size = MAX_BODY
     config.read_timeout = 60  # seconds between two reads of one request
     app = PlainHeaderNames(load_application(config.application_path, MAX_BODY))
-    importlib.import_module(settings.ROOT_URLCONF)  # else each child imports the pages at its first request
 
     def web() -> None:
         with present("web") as presence:
