@@ -118,16 +118,20 @@ def _installation() -> list[tuple[str, str]]:
 @require_POST
 def pause(request: HttpRequest) -> HttpResponse:
     """Stops sending until somebody resumes it."""
-    queue.pause(actor=actor_of(request), reason=request.POST.get("reason", ""))
-    notes.success(request, "Sending is paused. What is on its way ends; everything else waits.")
+    if queue.pause(actor=actor_of(request), reason=request.POST.get("reason", "")):
+        notes.success(request, "Sending is paused. What is on its way ends; everything else waits.")
+    else:
+        notes.info(request, "Sending was paused already; who paused it and why stands below. Nothing was changed.")
     return redirect("status")
 
 
 @require_POST
 def resume(request: HttpRequest) -> HttpResponse:
     """Lets mail leave again."""
-    queue.resume(actor=actor_of(request))
-    notes.success(request, "Mail leaves again.")
+    if queue.resume(actor=actor_of(request)):
+        notes.success(request, "Mail leaves again.")
+    else:
+        notes.info(request, "Sending was not paused any more. Nothing was changed.")
     return redirect("status")
 
 

@@ -10,25 +10,27 @@ from outbound import breaker
 from outbound.models import Breaker, QueueState
 
 
-def pause(*, actor: Actor, reason: str = "") -> None:
-    """Stops claiming; what is in flight ends. Stays through restarts, activations and rollbacks."""
-    _set(paused=True, actor=actor, reason=reason.strip()[:200])
+def pause(*, actor: Actor, reason: str = "") -> bool:
+    """Stops claiming; what is in flight ends. Stays through restarts, activations and rollbacks. Returns False, and
+    changes nothing, when it is paused already."""
+    return _set(paused=True, actor=actor, reason=reason.strip()[:200])
 
 
-def resume(*, actor: Actor) -> None:
-    """Lets mail leave again."""
-    _set(paused=False, actor=actor, reason="")
+def resume(*, actor: Actor) -> bool:
+    """Lets mail leave again. Returns False when it was not paused."""
+    return _set(paused=False, actor=actor, reason="")
 
 
 @transaction.atomic
-def _set(*, paused: bool, actor: Actor, reason: str) -> None:
+def _set(*, paused: bool, actor: Actor, reason: str) -> bool:
     state, _ = QueueState.objects.select_for_update().get_or_create(singleton=1)
     if state.paused == paused:
-        return
+        return False
     state.paused, state.pause_reason = paused, reason
     state.paused_at, state.paused_by = (timezone.now(), actor.name) if paused else (None, "")
     state.save()
     audit.record("queue.paused" if paused else "queue.resumed", actor=actor, reason=reason)
+    return True
 
 
 @transaction.atomic

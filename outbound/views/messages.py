@@ -48,7 +48,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "chosen": query.get("state", ""),
         "chips": CHIPS,
         "kinds": KINDS.values(),
-        "troubles": log_queries.troubles() if not filtered and page.newest else [],
+        "troubles": _troubles(wanted) if page.newest else [],
         "older": _link(query, before=page.next_cursor) if page.next_cursor else "",
         "newer": _link(query, after=page.messages[0].pk) if page.messages and not page.newest else "",
         "newest": _link(query) if not page.newest else "",
@@ -64,6 +64,15 @@ def index(request: HttpRequest) -> HttpResponse:
     # What is typed replaces the address, so that Back does not lead through each letter.
     typed = request.headers.get("HX-Trigger") == "q"
     return replace_url(response, address) if typed else push_url(response, address)
+
+
+def _troubles(wanted: log_pages.Filter) -> list[log_queries.Trouble]:
+    """What did not leave, by its cause: all of it, or the group that is looked at."""
+    if wanted == log_pages.Filter():
+        return log_queries.troubles()
+    if not wanted.cause or wanted != log_pages.Filter(state=wanted.state, cause=wanted.cause):
+        return []
+    return [one for one in log_queries.troubles(limit=1_000) if (one.state, one.cause) == (wanted.state, wanted.cause)]
 
 
 def _filter(request: HttpRequest) -> log_pages.Filter:

@@ -266,6 +266,17 @@ def test_pausing_shows_on_every_page_until_resumed(active: ActiveConfig, admin_c
     ]
 
 
+def test_a_second_pause_and_a_second_resume_say_that_nothing_changed(
+    active: ActiveConfig, admin_client: Client
+) -> None:
+    admin_client.post("/status/pause/", {"reason": "First"})
+    again = admin_client.post("/status/pause/", {"reason": "Second"}, follow=True).content.decode()
+    assert "was paused already" in again
+    assert QueueState.objects.get().pause_reason == "First"
+    assert "Mail leaves again" in admin_client.post("/status/resume/", follow=True).content.decode()
+    assert "was not paused any more" in admin_client.post("/status/resume/", follow=True).content.decode()
+
+
 def test_try_now_makes_the_probe_due_and_is_audited(active: ActiveConfig, admin_client: Client) -> None:
     an_open_breaker(active.generation)
     admin_client.post("/status/probe/")

@@ -246,6 +246,8 @@ def test_a_group_is_shown_by_its_cause_and_all_causes_are_one_link_away(admin_cl
     assert len(rows(page)) == 2
     assert "Only for one cause" in page
     assert 'href="/messages/?state=failed">Show all causes' in page
+    assert "Try all 2 again" in page
+    assert page.count('action="/messages/retry/"') == 1
 
 
 def test_who_was_reached_before_mail_was_diverted_is_not_said_to_have_received_nothing(admin_client: Client) -> None:
