@@ -37,7 +37,7 @@ class HintedEngine(Engine):
             return False
         may = super()._may_claim(*seen)
         self._look_at = time.monotonic() + (0.0 if may else LOOK_S)
-        if not may and not self._held and not self._events:
+        if not may and not self._held.works and not self._events:
             with self._idle:
                 self._served = asked
                 self._idle.notify_all()
@@ -45,5 +45,5 @@ class HintedEngine(Engine):
 
     def _settled(self, events: list[Event]) -> None:
         super()._settled(events)
-        if events and not self._held:
+        if events and not self._held.works:
             self.wake.set()  # the round after the last outcome answers who waits in `deliver`

@@ -13,7 +13,7 @@ import pytest
 from django.db import transaction
 
 from emailcfg.providers import shape
-from outbound.engine.loop import MAX_HELD_BYTES
+from outbound.engine.held import MAX_HELD_BYTES
 from outbound.engine.store import BATCH_BYTES
 from outbound.engine.transport import HTTP_CONNECTIONS
 from outbound.models import Message, MessageBody

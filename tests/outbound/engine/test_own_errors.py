@@ -14,7 +14,7 @@ from adminapp import serve
 from emailcfg.providers.smtp import SmtpSession
 from emailcfg.providers.smtp_transactions import Transactions
 from outbound import journal
-from outbound.engine import loop, store
+from outbound.engine import held, loop, pools, store
 from outbound.engine.hub import HubFailed
 from outbound.engine.loop import Engine
 from outbound.models import Attempt, Message, Recipient
@@ -205,8 +205,8 @@ def test_a_signal_that_comes_while_the_engine_falls_asleep_does_not_wait_for_it(
 def test_servers_that_hang_do_not_keep_a_stopping_service_beyond_its_time(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert loop.STOP_WITHIN_S < serve.SERVICE_GRACE_S
-    monkeypatch.setattr(loop, "STOP_WITHIN_S", 0.5)
+    assert pools.STOP_WITHIN_S < serve.SERVICE_GRACE_S
+    monkeypatch.setattr(pools, "STOP_WITHIN_S", 0.5)
     settings.ATTEMPT_DEADLINE_S = 120.0
     settings.IN_DOUBT = "hold"
     gates = {"rcpt": _Gate("rcpt"), "dot": _Gate("dot")}
@@ -237,7 +237,7 @@ def test_servers_that_hang_do_not_keep_a_stopping_service_beyond_its_time(
 
 def test_what_is_claimed_is_bounded_by_its_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "BATCH_BYTES", 500_000)
-    monkeypatch.setattr(loop, "MAX_HELD_BYTES", 500_000)
+    monkeypatch.setattr(held, "MAX_HELD_BYTES", 500_000)
     gate = _Gate("data")
     with Sink(gate) as sink:
         activate(a_config(sink.port, max_connections=1))
@@ -266,7 +266,7 @@ def test_a_hundred_activations_leave_no_connection_thread_or_lane_behind(monkeyp
                 activate(a_config((one, other)[n % 2].port))
                 queued(1)
                 until(_sent(n + 1))
-            until(lambda: not engine._retired)
+            until(lambda: not engine._pools.retired)
             until(lambda: one.left + other.left == one.connections + other.connections - 1)
             assert len(engine._hub._parked) == 1
             assert not engine._hub._reading
