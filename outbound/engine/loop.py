@@ -72,7 +72,8 @@ class Engine:
             self._upkeep.before_the_first_claim()
             while not self._stopping and self._hub.failed is None:
                 self._round()
-            self._finish()
+            if self._joined:  # else all was given up, and the lease's number may be another's
+                self._finish()
             self._hub.check()
         finally:
             self._hub.end()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from adminapp import serve
 from emailcfg.providers.smtp import SmtpSession
@@ -17,7 +18,7 @@ from outbound import journal
 from outbound.engine import held, loop, pools, store
 from outbound.engine.hub import HubFailed
 from outbound.engine.loop import Engine
-from outbound.models import Attempt, Message, Recipient
+from outbound.models import Attempt, Lease, Message, Recipient
 from outbound.submit import Submission, submit
 from tests.outbound.engine.running import running, until
 from tests.outbound.engine.sink import Sink
@@ -200,6 +201,26 @@ def test_a_signal_that_comes_while_the_engine_falls_asleep_does_not_wait_for_it(
 
     threading.Thread(target=handler, daemon=True).start()
     assert asked.wait(5)
+
+
+def test_a_stop_between_a_replaced_database_and_its_first_answer_is_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was claimed under the old database is given up by then; its lease may be another's in the new one."""
+    asked = threading.Event()
+
+    def unreachable() -> None:
+        asked.set()
+        raise OperationalError("database is locked")
+
+    with Sink() as sink:
+        activate(a_config(sink.port))
+        with running() as engine:
+            queued(1)
+            until(_sent(1))
+            Lease.objects.update(instance="another")
+            monkeypatch.setattr(loop, "Presence", unreachable)
+            monkeypatch.setattr(engine._upkeep, "replaced", lambda: not asked.is_set())
+            assert asked.wait(10)
+    assert Lease.objects.filter(instance="another").exists()
 
 
 def test_servers_that_hang_do_not_keep_a_stopping_service_beyond_its_time(
