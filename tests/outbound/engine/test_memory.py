@@ -13,13 +13,14 @@ import pytest
 from django.db import transaction
 
 from emailcfg.providers import shape
+from outbound import queue
 from outbound.engine.held import MAX_HELD_BYTES
 from outbound.engine.store import BATCH_BYTES
 from outbound.engine.transport import HTTP_CONNECTIONS
 from outbound.models import Message, MessageBody
 from tests.outbound.engine.running import spawned, until
 from tests.outbound.engine.sink import ApiSink, CountingServer, Hook, Sink
-from tests.outbound.making import a_config, a_sendgrid_config, activate, queued
+from tests.outbound.making import ANA, a_config, a_sendgrid_config, activate, queued
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -50,7 +51,8 @@ def peak(pid: int) -> int:
 
 
 def _large_ones_queued() -> None:
-    """MANY mails of LARGE bytes, as a text with a line that starts with a dot."""
+    """MANY mails of LARGE bytes, as a text with a line that starts with a dot. None is claimed before all are made."""
+    queue.pause(actor=ANA, reason="The mails are made large.")
     ids = queued(MANY)
     noise = base64.encodebytes(random.Random(1).randbytes(LARGE)).replace(b"\n", b"\r\n")
     with transaction.atomic():
@@ -59,11 +61,12 @@ def _large_ones_queued() -> None:
             content = start + noise[: LARGE - len(start) - 2] + b"\r\n"
             MessageBody.objects.filter(pk=body.pk).update(content=content, shape=shape.shape_of(content))
             Message.objects.filter(pk=body.pk).update(size=len(content))
+    queue.resume(actor=ANA)
 
 
 def _over_smtp(hook: Hook, settings: Any) -> CountingServer:
     sink = Sink(hook)
-    activate(a_config(sink.port))
+    activate(a_config(sink.port, timeout_s=60))  # longer than the hook holds it
     return sink
 
 
