@@ -98,7 +98,7 @@ def test_a_backlog_of_large_mails_is_drained_with_what_the_limits_allow(
         idle = peak(process.pid)
         _large_ones_queued()
         until(lambda: Message.objects.filter(state="sending").count() * LARGE >= MAX_HELD_BYTES)
-        time.sleep(0.5)  # of rounds in which it could claim more
+        time.sleep(1.5)  # of rounds in which it could claim more
         go_on.set()
         until(lambda: Message.objects.filter(state="sent").count() == MANY + 1, timeout_s=60)
         needed = peak(process.pid) - idle
