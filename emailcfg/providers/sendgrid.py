@@ -3,7 +3,6 @@
 A 202 says that SendGrid has accepted a mail, not that it was delivered. There is no idempotency key: once a
 request has gone out, only a readable answer other than 5xx tells its outcome."""
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -30,7 +29,7 @@ from emailcfg.providers.base import (
 from emailcfg.providers.classify import STOPS, classify_http
 from emailcfg.providers.https import ExchangeError, HttpConnection, Response
 from emailcfg.providers.reply import Redactor, words
-from emailcfg.providers.sendgrid_payload import Unfit, payload
+from emailcfg.providers.sendgrid_payload import Unfit, body
 from emailcfg.providers.stages import Note, StageFailed, Stages
 from emailcfg.schema import SendGrid
 
@@ -172,7 +171,7 @@ class SendGridSession:
             start = time.perf_counter()
             deadline = time.monotonic() + self._deadline_s
             try:
-                body = self._body(mail)
+                document = body(mail, click_tracking=self._config.click_tracking)
             except Unfit as unfit:
                 failure = Failure(Stage.DATA, ErrorClass.MESSAGE_HARD, unfit.reason, detail=str(unfit))
                 self._report(mail, None, failure, "", start, on_result, observer)
@@ -180,7 +179,7 @@ class SendGridSession:
             self._ready(deadline)
             before_data(mail)
             try:
-                answer = self._exchange("POST", "/v3/mail/send", body, deadline)
+                answer = self._exchange("POST", "/v3/mail/send", document, deadline)
             except ExchangeError as error:
                 failure = self._cleaned(error.failure(Stage.ACCEPTED))
                 self._report(mail, None, failure, "", start, on_result, observer)
@@ -195,9 +194,9 @@ class SendGridSession:
         start = time.perf_counter()
         deadline = time.monotonic() + self._deadline_s
         try:
-            body = self._body(mail, sandbox=True)
+            document = body(mail, click_tracking=self._config.click_tracking, sandbox=True)
             self._ready(deadline)
-            answer = self._exchange("POST", "/v3/mail/send", body, deadline)
+            answer = self._exchange("POST", "/v3/mail/send", document, deadline)
         except Unfit as unfit:
             failure: Failure | None = Failure(Stage.DATA, ErrorClass.MESSAGE_HARD, unfit.reason, detail=str(unfit))
             reply = None
@@ -230,10 +229,6 @@ class SendGridSession:
             self._http.close()
         self._http = None
         self.tls = ""
-
-    def _body(self, mail: Mail, *, sandbox: bool = False) -> bytes:
-        document = payload(mail, click_tracking=self._config.click_tracking, sandbox=sandbox)
-        return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
     def _ready(self, deadline: float) -> None:
         """Connects again when the kept connection was closed, before anything of a mail is sent."""

@@ -1,6 +1,8 @@
 """The final bytes of a mail as the payload of SendGrid's v3 Mail Send, built by SendGrid's own helpers."""
 
 import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
 from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -28,6 +30,11 @@ from emailcfg.providers.base import Mail
 
 MAX_RECIPIENTS = 1000  # personalizations in one request (SendGrid, Mail Send, limitations)
 
+# Parsing a mail and putting it together anew takes ten times its size for a moment. Large ones take turns, so that one
+# session needs that at a time and not all of them; in one thread, for the allocator keeps what each thread once needed.
+_LARGE = 100_000  # bytes; small ones do not wait
+_large_ones = ThreadPoolExecutor(1, "large-mails")
+
 # Fields of the payload have their own place; the rest is refused by the API or made by SendGrid itself.
 _NOT_CUSTOM = frozenset(
     {"from", "to", "cc", "bcc", "subject", "reply-to", "content-type", "content-transfer-encoding", "mime-version"}
@@ -41,6 +48,16 @@ class Unfit(ValueError):
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(sentence)
         self.reason = reason
+
+
+def body(mail: Mail, *, click_tracking: bool, sandbox: bool = False) -> bytes:
+    """The payload of `mail` as the bytes of a request. Raises Unfit."""
+
+    def made() -> bytes:
+        document = payload(mail, click_tracking=click_tracking, sandbox=sandbox)
+        return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+
+    return made() if len(mail.content) < _LARGE else _large_ones.submit(made).result()
 
 
 def payload(mail: Mail, *, click_tracking: bool, sandbox: bool = False) -> dict[str, object]:

@@ -21,7 +21,7 @@ from django.utils import timezone
 from outbound import restart
 from outbound.engine import store
 from outbound.engine.hinted import HintedEngine
-from outbound.engine.loop import STOP_WITHIN_S
+from outbound.engine.pools import STOP_WITHIN_S
 from outbound.hints import MAX_IDS
 
 log = logging.getLogger(__name__)

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from typing import Any
+from datetime import UTC, datetime
 
 from outbound.engine.loop import Engine
+from outbound.engine.store import Pulse
 from outbound.engine.work import Event
 
 LOOK_S = 1.0  # how late a message is found whose hint was lost, and a retry, for which there is none
@@ -31,13 +32,14 @@ class HintedEngine(Engine):
             self.wake.set()
             return self._idle.wait_for(lambda: self._served >= mine, within_s)
 
-    def _may_claim(self, *seen: Any) -> bool:
+    def _may_claim(self, pulse: Pulse, now: datetime) -> bool:
         asked = self._asked  # read before looking: who asks meanwhile has another look coming
         if asked == self._served and time.monotonic() < self._look_at:
             return False
-        may = super()._may_claim(*seen)
+        # What was asked for may be younger than this round, and so not due yet by the round's own `now`.
+        may = super()._may_claim(pulse, datetime.now(UTC))
         self._look_at = time.monotonic() + (0.0 if may else LOOK_S)
-        if not may and not self._held and not self._events:
+        if not may and not self._held.works and not self._events:
             with self._idle:
                 self._served = asked
                 self._idle.notify_all()
@@ -45,5 +47,5 @@ class HintedEngine(Engine):
 
     def _settled(self, events: list[Event]) -> None:
         super()._settled(events)
-        if events and not self._held:
+        if events and not self._held.works:
             self.wake.set()  # the round after the last outcome answers who waits in `deliver`

@@ -16,14 +16,16 @@ from django.utils import timezone
 from outbound import instances, restart
 from outbound.engine import claiming, recover, reports, store
 from outbound.engine.generations import Generations
+from outbound.engine.held import Held
 from outbound.engine.holds import Holds
 from outbound.engine.hub import Hub
-from outbound.engine.lanes import LOW_WATER, Pool
+from outbound.engine.lanes import LOW_WATER
+from outbound.engine.pools import Pools
 from outbound.engine.presence import LeaseLost, Presence, State
 from outbound.engine.settle import Policy, kept
 from outbound.engine.transport import NOTHING, Transport
 from outbound.engine.upkeep import Upkeep
-from outbound.engine.work import Event, Stamp, Work
+from outbound.engine.work import Event, Work
 from outbound.journal import Journal
 from outbound.models import Message
 
@@ -31,10 +33,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.25
 GATHER_S = 0.02  # how long outcomes wait for company while the lanes are busy
-STOP_WITHIN_S = 27.0  # `serve` kills after 30, and what was finished by then is still to be recorded
 _RESTART_S = 1.0
-MAX_HELD = 3 * store.BATCH  # claimed and not yet recorded
-MAX_HELD_BYTES = store.BATCH_BYTES  # of their content; what is held above it is one claim
 
 
 class Engine:
@@ -53,28 +52,28 @@ class Engine:
         self._restart_at = 0.0
         self._upkeep = Upkeep(self.folder, self.policy)
         self._beat_at = 0.0
-        self._held: dict[int, Work] = {}  # claimed, and not yet recorded
-        self._claimed: list[Work] = []  # of these, not yet given to the lanes
-        self._events: list[Event] = []
-        self._retired: list[Pool] = []
+        self._events: list[Event] = []  # reported by the lanes, and not yet recorded
         self._more = False  # whether the last claim left more to claim
         self._committed_at = 0.0
         self._uncertain = False  # whether the last transaction took place
 
     def stop(self) -> None:
-        """Ends `run` after what is in flight, within STOP_WITHIN_S. Safe in a signal handler: it wakes nobody, for
-        `run` may stand within `wake`, whose lock the handler would wait for in vain. `run` looks every POLL_S."""
+        """Ends `run` after what is in flight, within STOP_WITHIN_S of the pools. Safe in a signal handler: it wakes
+        nobody, for `run` may stand within `wake`, whose lock the handler would wait for in vain. `run` looks every
+        POLL_S."""
         self._stopping = True
 
     def run(self) -> None:
         """Runs until `stop`. Raises LeaseLost, and HubFailed after what could still be recorded."""
         self._hub = Hub()
+        self._pools = Pools(self._hub, self.policy, self.wake)
         try:
             self._begin()
             self._upkeep.before_the_first_claim()
             while not self._stopping and self._hub.failed is None:
                 self._round()
-            self._finish()
+            if self._joined:  # else all was given up, and the lease's number may be another's
+                self._finish()
             self._hub.check()
         finally:
             self._hub.end()
@@ -88,8 +87,9 @@ class Engine:
         self._lease = self.presence.take_lease()
         self.journal = Journal(self.folder, self.presence.name)
         self.journal.leased(self._lease)
+        self._held = Held(self.journal)
         self._generations, self.transport = Generations(), NOTHING
-        self.pool = self._pool(NOTHING)
+        self._pools.begin(NOTHING, self._lease, self.journal)
         self._joined = True
 
     def _let_go(self) -> None:
@@ -97,11 +97,10 @@ class Engine:
         of the old one's messages have no place in it."""
         log.warning("The database was replaced; this process ends what is in flight and begins anew with it.")
         self._joined = False
-        self._retired.append(self.pool)
-        left = self.pool.retire() + self._claimed
-        self._join()
+        self._pools.retire()
+        self._pools.join(self._events)
         self._settled(self._events)
-        self._forget([*left, *self._held.values()])
+        self._held.forget([*self._held.works])
         self.journal.released(self._lease)
         self.journal.close()
 
@@ -142,9 +141,9 @@ class Engine:
         if self._generations.changed(pulse):
             self._take_up()
         self._after_trouble(now)
-        self._collect()
-        room = MAX_HELD - len(self._held)
-        wants = len(self.pool.pending) <= LOW_WATER and room > 0 and self._has_memory() and self._may_claim(pulse, now)
+        self._pools.collect(self._events)
+        room = self._held.room() if len(self._pools.current.pending) <= LOW_WATER else 0
+        wants = room > 0 and self._may_claim(pulse, now)
         if not self._events and not wants:
             return False
         if not self._worth_a_commit(wants):
@@ -156,14 +155,13 @@ class Engine:
             pulse = store.pulse()
             self._record(events, pulse, now)
             if wants:
-                alone = self._held.keys() <= set(reports.ids(events))
+                alone = self._held.works.keys() <= set(reports.ids(events))
                 limit = min(store.BATCH, room)
                 claimed = claiming.claim(self._lease, self.transport, self._holds, limit, pulse, now, alone=alone)
                 self._more = len(claimed) == limit
         self._committed_at = time.monotonic()
         self._settled(events)
-        self._held.update({work.id: work for work in claimed})
-        self._claimed = claimed
+        self._held.add(claimed)
         self._hand_out(now)
         return bool(claimed)
 
@@ -171,10 +169,9 @@ class Engine:
         """Swaps the transport for the active one. When that is refused the last good one goes on."""
         transport = self._generations.load()
         if transport is not None:
-            old, self.transport = self.pool, transport
-            left = old.retire()
-            self._retired.append(old)
-            self.pool = self._pool(transport)
+            self.transport = transport
+            left = self._pools.retire()
+            self._pools.begin(transport, self._lease, self.journal)
             if left:  # claimed and not begun: the new generation decides
                 self._put_back(left, timezone.now())
         self._beat()
@@ -185,19 +182,16 @@ class Engine:
         if self._uncertain:
             with transaction.atomic():
                 mine = Message.objects.filter(state="sending", lease=self._lease)
-                recover.free([row for row in mine if row.pk not in self._held], now)
+                recover.free([row for row in mine if row.pk not in self._held.works], now)
             self._uncertain = False
         self._hand_out(now)
 
-    def _has_memory(self) -> bool:
-        return sum([work.size for work in self._held.values()]) < MAX_HELD_BYTES
-
     def _worth_a_commit(self, wants: bool) -> bool:
         """Whether to write now, or to let the lanes finish more first: each commit waits for the disk."""
-        if wants and (self._more or len(self.pool.pending) < LOW_WATER // 4):
+        if wants and (self._more or len(self._pools.current.pending) < LOW_WATER // 4):
             return True
         finished = len(self._events)
-        if finished >= LOW_WATER or finished >= len(self._held):
+        if finished >= LOW_WATER or finished >= len(self._held.works):
             return True
         return time.monotonic() - self._committed_at > GATHER_S
 
@@ -211,15 +205,15 @@ class Engine:
 
     def _hand_out(self, now: datetime) -> None:
         """Loads the content outside of the write transaction and gives it to the lanes."""
-        if not self._claimed:
+        if not self._held.fresh:
             return
-        empty = {work.id for work in store.load(self._claimed)}
+        empty = {work.id for work in store.load(self._held.fresh)}
         if self._holds.uneasy and not self.transport.suppresses:
-            whole = [work for work in self._claimed if work.id not in empty]
+            whole = [work for work in self._held.fresh if work.id not in empty]
             for row, mine in self._holds.of_senders(whole, self.transport.generation, now):
                 self._put_back(mine, max(row.next_probe_at or now, now + timedelta(seconds=1)))
-        claimed, self._claimed = self._claimed, []
-        stamp, ready = self.pool.stamp, []
+        claimed, self._held.fresh = self._held.fresh, []
+        stamp, ready = self._pools.current.stamp, []
         for work in claimed:
             if work.id in empty:
                 self._events.append(kept(work, "held", "content_missing", stamp))
@@ -229,59 +223,30 @@ class Engine:
             else:
                 ready.append(work)
         if ready:
-            self.pool.give(ready)
+            self._pools.current.give(ready)
 
     def _put_back(self, works: list[Work], due_at: datetime) -> None:
         """Claimed and not begun: back into the queue. Forgotten first, so that `_after_trouble` frees them should
         the database fail here."""
-        self._forget(works)
+        self._held.forget([work.id for work in works])
         with transaction.atomic():
             store.release(self._lease, works, due_at)
 
     # What the lanes report
 
-    def _collect(self) -> None:
-        for pool in (self.pool, *self._retired):
-            done = pool.done
-            while done:
-                self._events.append(done.popleft())
-        self._retired = [pool for pool in self._retired if not pool.ended]
-
     def _record(self, events: list[Event], pulse: store.Pulse, now: datetime) -> None:
         report = reports.sort(events, self.policy)
         reports.write(self._lease, report, now)
-        self._holds.judge(report, self.transport, self._held, pulse, now)
+        self._holds.judge(report, self.transport, self._held.works, pulse, now)
         if pulse.awaits_confirmation:
             reports.tell_confirmation(self.transport.generation, report)
 
     def _settled(self, events: list[Event]) -> None:
         """After the commit: forget what is in the database."""
-        ids = reports.ids(events)
         self._events = []
-        for pk in ids:
-            self._held.pop(pk, None)
-        self.journal.committed(ids)
-
-    def _forget(self, works: list[Work]) -> None:
-        for work in works:
-            self._held.pop(work.id, None)
-        self._claimed = [work for work in self._claimed if work.id in self._held]
-        self.journal.committed(work.id for work in works)
+        self._held.forget(reports.ids(events))
 
     # Upkeep
-
-    def _pool(self, transport: Transport) -> Pool:
-        return Pool(
-            hub=self._hub,
-            make_session=transport.session,
-            connections=transport.connections,
-            stamp=Stamp(transport.revision, transport.generation),
-            divert_to=transport.config.general.divert_to,
-            lease=self._lease,
-            journal=self.journal,
-            policy=self.policy,
-            wake=self.wake,
-        )
 
     def _beat(self) -> None:
         self._beat_at = time.monotonic() + instances.BEAT_S
@@ -299,25 +264,16 @@ class Engine:
 
     def _finish(self) -> None:
         """Ends what is in flight, records it and leaves no claim behind."""
-        left = self.pool.retire() + self._claimed
-        self._retired.append(self.pool)
+        left = self._pools.retire() + self._held.fresh
         instances.beat(self.presence.row, state=State.STOPPING, generation=self.transport.generation)
-        self._join()
+        self._pools.join(self._events)
         with transaction.atomic():
             now = timezone.now()
             self._record(self._events, store.pulse(), now)
             store.release(self._lease, left, now)
         self._settled(self._events)
-        self._forget(left)
-        if not self._held:
+        self._held.forget([work.id for work in left])
+        if not self._held.works:
             self.presence.release()
             self.journal.released(self._lease)
         self.journal.close()
-
-    def _join(self) -> None:
-        """Waits for the lanes that were told to end, and collects what they report."""
-        deadline = time.monotonic() + STOP_WITHIN_S
-        while self._retired and time.monotonic() < deadline and self._hub.failed is None:
-            self.wake.wait(0.1)
-            self.wake.clear()
-            self._collect()

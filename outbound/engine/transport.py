@@ -11,7 +11,7 @@ from emailcfg.schema import EmailConfig
 from emailcfg.schema_migrations import NewerSchema
 from outbound.transport import opened, session_of
 
-_HTTP_CONNECTIONS = 10  # an exchange with SendGrid takes a tenth of a second or more
+HTTP_CONNECTIONS = 10  # an exchange with SendGrid takes a tenth of a second or more
 
 
 class TransportRefused(Exception):
@@ -35,7 +35,7 @@ class Transport:
     @property
     def connections(self) -> int:
         """How many sessions may stand at once."""
-        return self.config.smtp.max_connections if self.config.provider == "smtp" else _HTTP_CONNECTIONS
+        return self.config.smtp.max_connections if self.config.provider == "smtp" else HTTP_CONNECTIONS
 
     @property
     def per_minute(self) -> int | None:

@@ -9,6 +9,7 @@ from emailcfg.models import ActiveConfig
 from emailcfg.schema import EmailConfig
 from outbound.requests import Recipient, Request
 from outbound.submit import Submission, submit
+from tests.servers.sendgrid import KEY
 
 ANA = Actor(name="ana@acme.example")
 
@@ -20,6 +21,17 @@ def a_config(port: int = 2525, *, general: dict[str, Any] | None = None, **smtp:
             "general": {"sender_email": "no-reply@acme.example", "sender_name": "Acme", **(general or {})},
             "delivery": {"selected": "smtp"},
             "smtp": {"host": "127.0.0.1", "port": port, "security": "none", "timeout_s": 5, **smtp},
+        }
+    )
+
+
+def a_sendgrid_config() -> EmailConfig:
+    """SendGrid, with the key that the servers of the tests take; SENDGRID_API_URL says where they are."""
+    return EmailConfig.model_validate(
+        {
+            "general": {"sender_email": "no-reply@acme.example", "sender_name": "Acme"},
+            "delivery": {"selected": "sendgrid"},
+            "sendgrid": {"api_key": KEY},
         }
     )
 

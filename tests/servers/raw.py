@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -32,6 +33,12 @@ class RawServer:
         """Talks with one client; a subclass may override it instead of giving a function."""
         if self._handle is not None:
             self._handle(connection)
+
+    def encrypt(self, connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+        """The server's side of a handshake; what was accepted goes on inside TLS and ends with the server."""
+        encrypted = context.wrap_socket(connection, server_side=True)
+        self._open.append(encrypted)
+        return encrypted
 
     def __enter__(self) -> Self:
         self._accepting = threading.Thread(target=self._accept, daemon=True)

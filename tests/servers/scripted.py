@@ -266,6 +266,4 @@ class ScriptedSmtp(RawServer):
     def _encrypt(self, connection: socket.socket) -> socket.socket:
         if self._context is None:
             raise AssertionError("this script speaks TLS but has no context")
-        encrypted = self._context.wrap_socket(connection, server_side=True)
-        self._open.append(encrypted)
-        return encrypted
+        return self.encrypt(connection, self._context)

@@ -86,6 +86,22 @@ def test_the_payload_says_what_the_mail_says(sendgrid_server: SendGridServer) ->
     }
 
 
+@pytest.mark.parametrize("lines", [1, 10_000], ids=["small", "large"])
+def test_a_mail_that_starts_with_a_key_fails_alone(sendgrid_server: SendGridServer, lines: int) -> None:
+    text = "A line of a mail.\r\n" * lines
+    mails = [
+        mail(1, content=f"From: a@example.com\r\n\r\n{KEY}\r\n{text}".encode()),
+        mail(2, content=f"From: a@example.com\r\n\r\n{text}".encode()),
+    ]
+    session = session_with(sendgrid_server)
+    opened(session)
+    record = deliver(session, mails)
+    assert [result.failure and result.failure.reason for result in record.results] == ["api_key_in_content", None]
+    assert record.entered == [2]
+    (sent,) = sendgrid_server.sent
+    assert sent["content"] == [{"type": "text/plain", "value": text.replace("\r\n", "\n")}]
+
+
 def test_what_the_api_refuses_empty_is_handed_over_as_a_space(sendgrid_server: SendGridServer) -> None:
     """Mail may have neither subject nor text (RFC 5322); the API's schema asks for one character of each."""
     content = b"From: hello@example.com\r\nTo: ada@example.org\r\nSubject: \r\n\r\n"

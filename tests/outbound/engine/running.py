@@ -65,6 +65,7 @@ def spawned(
         "FINGERPRINT_KEY_FILE": str(settings.FINGERPRINT_KEY_FILE),
         "OUTBOUND_ALLOWED_PORTS": "*",
         "RETRY_FIRST_S": str(settings.RETRY_FIRST_S),
+        **{name: str(value) for name in ("SENDGRID_API_URL", "SSL_CERT_FILE") if (value := getattr(settings, name))},
         **environment,
     }
     return subprocess.Popen(

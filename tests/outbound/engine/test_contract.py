@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from emailcfg.schema import EmailConfig
 from outbound.models import Attempt, Breaker, Message, Recipient
 from outbound.submit import Submission, submit
 from tests.outbound.engine.running import running, until
-from tests.outbound.making import a_config, a_request, activate, queued
+from tests.outbound.making import a_config, a_request, a_sendgrid_config, activate, queued
 from tests.servers.raw import RawServer
 from tests.servers.scripted import Drip, Drop, ScriptedSmtp, Silence, TakeThenDrop, ehlo
-from tests.servers.sendgrid import KEY, Answer, SendGridServer, refusal
+from tests.servers.sendgrid import Answer, SendGridServer, refusal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -370,15 +369,7 @@ def test_soft_failures_become_final_after_five_days(scripted_smtp: Scripted) -> 
 
 def _sendgrid(server: SendGridServer, settings: Any) -> None:
     settings.SENDGRID_API_URL = server.url
-    activate(
-        EmailConfig.model_validate(
-            {
-                "general": {"sender_email": "no-reply@acme.example"},
-                "delivery": {"selected": "sendgrid"},
-                "sendgrid": {"api_key": KEY},
-            }
-        )
-    )
+    activate(a_sendgrid_config())
 
 
 def test_mail_leaves_through_sendgrid(sendgrid_server: SendGridServer, settings: Any) -> None:
@@ -466,13 +457,5 @@ def test_sendgrid_that_does_not_answer_leaves_the_mail_in_doubt(settings: Any) -
 
     with RawServer(silent_after_the_request) as server:
         settings.SENDGRID_API_URL = f"http://127.0.0.1:{server.port}"
-        activate(
-            EmailConfig.model_validate(
-                {
-                    "general": {"sender_email": "no-reply@acme.example"},
-                    "delivery": {"selected": "sendgrid"},
-                    "sendgrid": {"api_key": KEY},
-                }
-            )
-        )
+        activate(a_sendgrid_config())
         assert _deliver().state == "in_doubt"

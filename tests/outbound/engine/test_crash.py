@@ -5,20 +5,26 @@ import os
 import signal
 import subprocess
 import threading
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from django.db import connection
 
+from emailcfg.providers.smtp_chunks import WINDOW
 from outbound import restart
+from outbound.engine.transport import HTTP_CONNECTIONS
 from outbound.models import Attempt, Lease, Message, Recipient
 from tests.outbound.engine.running import running, spawned, until
-from tests.outbound.engine.sink import Sink
-from tests.outbound.making import ANA, a_config, activate, queued
+from tests.outbound.engine.sink import ApiSink, CountingServer, Sink
+from tests.outbound.making import ANA, a_config, a_sendgrid_config, activate, queued
+from tests.servers.certificates import TestAuthority
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-COUNT = 500
+COUNT = 300
+FEW = 150  # where TLS or another protocol is the point
+CONNECTIONS = 5  # of SMTP, when the configuration says nothing else
 
 
 class Killer:
@@ -40,7 +46,7 @@ def _all_ended() -> bool:
     return not Message.objects.filter(state__in=("queued", "sending", "deferred", "in_doubt")).exists()
 
 
-def _assert_kept(ids: list[int], sink: Sink) -> None:
+def _assert_kept(ids: list[int], sink: CountingServer) -> None:
     """Nothing lost, nothing repeated that is not listed as doubted."""
     messages = Message.objects.in_bulk(ids)
     assert {message.state for message in messages.values()} == {"sent"}
@@ -51,27 +57,82 @@ def _assert_kept(ids: list[int], sink: Sink) -> None:
     assert set(Recipient.objects.values_list("state", flat=True)) == {"sent"}
 
 
+def _kill_and_go_on(killer: Killer, sink: CountingServer, ids: list[int], *, in_flight: int) -> None:
+    """Has the queue delivered by a process that is killed, then by one that is not. `in_flight` is how many mails may
+    have stood between their last byte and its answer."""
+    killer.process = spawned()
+    assert killer.killed.wait(20)
+    killer.process.wait(20)
+    with running():
+        until(_all_ended)
+    _assert_kept(ids, sink)
+    doubted = Message.objects.filter(doubts__gt=0)
+    assert len(doubted) <= in_flight, "only what stood between its last byte and the answer may be in doubt"
+    if killer.phase in ("dot", "body"):
+        assert len(doubted) >= 1
+        assert Attempt.objects.filter(message__in=doubted, reason="process_lost").count() == len(doubted)
+    assert not Lease.objects.exists()
+
+
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot", "answered"])
 @pytest.mark.parametrize("way", ["plain", "pipelined", "chunked"])
 def test_killed_in_any_phase_nothing_is_lost_or_silently_repeated(settings: Any, phase: str, way: str) -> None:
     settings.RETRY_FIRST_S = 0.2
     killer = Killer(phase, after=120)
-    in_flight = 4 if way == "chunked" else 1  # of each of the five connections
     with Sink(killer, pipelining=way != "plain", chunking=way == "chunked") as sink:
         activate(a_config(sink.port))
         ids = queued(COUNT)
-        killer.process = spawned()
-        assert killer.killed.wait(20)
-        killer.process.wait(20)
-        with running():
-            until(_all_ended)
-        _assert_kept(ids, sink)
-    doubted = Message.objects.filter(doubts__gt=0)
-    assert len(doubted) <= 10 * in_flight, "only what stood between its final dot and the answer may be in doubt"
-    if phase == "dot":
-        assert len(doubted) >= 1
-        assert Attempt.objects.filter(message__in=doubted, reason="process_lost").count() == len(doubted)
-    assert not Lease.objects.exists()
+        _kill_and_go_on(killer, sink, ids, in_flight=CONNECTIONS * (WINDOW if way == "chunked" else 1))
+
+
+# Each phase in both kinds of TLS, and each way of sending in both: what TLS adds does not depend on their pairing.
+@pytest.mark.parametrize(
+    ("security", "phase", "way"),
+    [
+        ("starttls", "mail", "plain"),
+        ("starttls", "rcpt", "chunked"),
+        ("starttls", "data", "pipelined"),
+        ("starttls", "dot", "chunked"),
+        ("starttls", "answered", "pipelined"),
+        ("tls", "handshake", "chunked"),
+        ("tls", "mail", "chunked"),
+        ("tls", "rcpt", "pipelined"),
+        ("tls", "data", "chunked"),
+        ("tls", "dot", "pipelined"),
+        ("tls", "answered", "plain"),
+    ],
+)
+def test_the_same_holds_inside_tls(
+    settings: Any, authority: TestAuthority, security: Literal["starttls", "tls"], phase: str, way: str
+) -> None:
+    settings.RETRY_FIRST_S = 0.05
+    killer = Killer(phase, after=0 if phase == "handshake" else 40)
+    of_each = 0 if phase == "handshake" else WINDOW if way == "chunked" else 1
+    offers = {"pipelining": way != "plain", "chunking": way == "chunked"}
+    with Sink(killer, context=authority.server_context(), security=security, **offers) as sink:
+        activate(a_config(sink.port, security=security, ca_certificate=authority.pem))
+        ids = queued(FEW)
+        _kill_and_go_on(killer, sink, ids, in_flight=CONNECTIONS * of_each)
+    delivered = Attempt.objects.exclude(reason="process_lost")
+    assert set(delivered.values_list("tls", flat=True)) == {"TLSv1.3"}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "phase"),
+    [("https", "request"), ("https", "body"), ("https", "answered"), ("http", "body")],
+)
+def test_the_same_holds_for_sendgrid(
+    settings: Any, authority: TestAuthority, tmp_path: Path, scheme: str, phase: str
+) -> None:
+    settings.RETRY_FIRST_S = 0.05
+    killer = Killer(phase, after=40)
+    with ApiSink(killer, context=authority.server_context() if scheme == "https" else None) as sink:
+        settings.SENDGRID_API_URL = sink.url
+        settings.SSL_CERT_FILE = tmp_path / "authority.pem"
+        settings.SSL_CERT_FILE.write_text(authority.pem)
+        activate(a_sendgrid_config())
+        ids = queued(FEW)
+        _kill_and_go_on(killer, sink, ids, in_flight=HTTP_CONNECTIONS)
 
 
 @pytest.mark.parametrize("chunking", [False, True], ids=["pipelined", "chunked"])

@@ -1,11 +1,9 @@
 """The engine as a whole: activations, holds, several processes, limits, and a database that fails for a while."""
 
-import re
 import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,30 +44,6 @@ def test_a_backlog_is_delivered_once_and_counted() -> None:
     assert (attempt.code, attempt.revision, attempt.generation) == (250, activation.current().revision_id, 1)
     assert attempt.provider_id == "4ABC12345"
     assert attempt.server == f"127.0.0.1:{sink.port}"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads a process's memory from Linux's /proc")
-def test_a_backlog_of_50_000_is_drained_with_flat_memory() -> None:
-    with Sink() as sink:
-        activate(a_config(sink.port))
-        for _ in range(10):
-            queued(5_000)
-        process = spawned()
-        until(lambda: sink.count >= 5_000, timeout_s=60)
-        early = peak_kb(process.pid)
-        until(lambda: sink.count >= 50_000, timeout_s=240)
-        late = peak_kb(process.pid)
-        process.terminate()
-        assert process.wait(30) == 0
-    assert late - early < 16_000
-    assert Message.objects.filter(state="sent").count() == 50_000
-    assert set(sink.taken.values()) == {1}
-
-
-def peak_kb(pid: int) -> int:
-    """The most memory that a process ever used."""
-    return int(re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[0])
 
 
 def test_a_connection_that_nobody_needs_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -84,6 +85,39 @@ def test_a_message_in_flight_is_waited_for_but_not_without_end() -> None:
             answer.set()
             assert engine.deliver(within_s=10)
             assert Message.objects.get(pk=pk).state == State.SENT
+
+
+class Interrupted(HintedEngine):
+    """Is told of a new message after a round has begun and before it looks."""
+
+    told: threading.Thread | None = None
+    served = False
+
+    def _after_trouble(self, now: datetime) -> None:
+        super()._after_trouble(now)
+        if self.told is None and self._served:
+            asked = self._asked
+            queued()
+            self.told = threading.Thread(target=self._tell)
+            self.told.start()
+            until(lambda: self._asked > asked)
+
+    def _tell(self) -> None:
+        self.served = self.deliver(within_s=10)
+
+
+@pytest.mark.usefixtures("no_look")
+def test_a_message_that_comes_while_a_round_has_begun_is_seen_in_it_or_in_the_next() -> None:
+    with Sink() as sink:
+        activate(a_config(sink.port))
+        engine = Interrupted()
+        with running(engine):
+            _first_look_over(engine)
+            until(lambda: engine.told is not None)
+            assert engine.told is not None
+            engine.told.join()
+            assert engine.served
+            assert Message.objects.get().state == State.SENT
 
 
 @pytest.mark.usefixtures("no_look")

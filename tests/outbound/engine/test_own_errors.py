@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from adminapp import serve
 from emailcfg.providers.smtp import SmtpSession
 from emailcfg.providers.smtp_transactions import Transactions
 from outbound import journal
-from outbound.engine import loop, store
+from outbound.engine import held, loop, pools, store
 from outbound.engine.hub import HubFailed
 from outbound.engine.loop import Engine
-from outbound.models import Attempt, Message, Recipient
+from outbound.models import Attempt, Lease, Message, Recipient
 from outbound.submit import Submission, submit
 from tests.outbound.engine.running import running, until
 from tests.outbound.engine.sink import Sink
@@ -202,11 +203,31 @@ def test_a_signal_that_comes_while_the_engine_falls_asleep_does_not_wait_for_it(
     assert asked.wait(5)
 
 
+def test_a_stop_between_a_replaced_database_and_its_first_answer_is_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was claimed under the old database is given up by then; its lease may be another's in the new one."""
+    asked = threading.Event()
+
+    def unreachable() -> None:
+        asked.set()
+        raise OperationalError("database is locked")
+
+    with Sink() as sink:
+        activate(a_config(sink.port))
+        with running() as engine:
+            queued(1)
+            until(_sent(1))
+            Lease.objects.update(instance="another")
+            monkeypatch.setattr(loop, "Presence", unreachable)
+            monkeypatch.setattr(engine._upkeep, "replaced", lambda: not asked.is_set())
+            assert asked.wait(10)
+    assert Lease.objects.filter(instance="another").exists()
+
+
 def test_servers_that_hang_do_not_keep_a_stopping_service_beyond_its_time(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert loop.STOP_WITHIN_S < serve.SERVICE_GRACE_S
-    monkeypatch.setattr(loop, "STOP_WITHIN_S", 0.5)
+    assert pools.STOP_WITHIN_S < serve.SERVICE_GRACE_S
+    monkeypatch.setattr(pools, "STOP_WITHIN_S", 0.5)
     settings.ATTEMPT_DEADLINE_S = 120.0
     settings.IN_DOUBT = "hold"
     gates = {"rcpt": _Gate("rcpt"), "dot": _Gate("dot")}
@@ -237,7 +258,7 @@ def test_servers_that_hang_do_not_keep_a_stopping_service_beyond_its_time(
 
 def test_what_is_claimed_is_bounded_by_its_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "BATCH_BYTES", 500_000)
-    monkeypatch.setattr(loop, "MAX_HELD_BYTES", 500_000)
+    monkeypatch.setattr(held, "MAX_HELD_BYTES", 500_000)
     gate = _Gate("data")
     with Sink(gate) as sink:
         activate(a_config(sink.port, max_connections=1))
@@ -266,7 +287,7 @@ def test_a_hundred_activations_leave_no_connection_thread_or_lane_behind(monkeyp
                 activate(a_config((one, other)[n % 2].port))
                 queued(1)
                 until(_sent(n + 1))
-            until(lambda: not engine._retired)
+            until(lambda: not engine._pools.retired)
             until(lambda: one.left + other.left == one.connections + other.connections - 1)
             assert len(engine._hub._parked) == 1
             assert not engine._hub._reading

@@ -1,0 +1,39 @@
+"""What this process has claimed and not yet recorded. Its limits bound the memory that a backlog needs."""
+
+from collections.abc import Iterable
+
+from outbound.engine import store
+from outbound.engine.work import Work
+from outbound.journal import Journal
+
+MAX_HELD = 3 * store.BATCH
+MAX_HELD_BYTES = store.BATCH_BYTES  # of content; what is held above it is one claim
+
+
+class Held:
+    """`works` by their ids; `fresh` of them were not given to the lanes yet. The journal forgets what this forgets."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.works: dict[int, Work] = {}
+        self.fresh: list[Work] = []
+        self._journal = journal
+
+    def room(self) -> int:
+        """How many messages may be claimed on top of these."""
+        if sum([work.size for work in self.works.values()]) >= MAX_HELD_BYTES:
+            return 0
+        return MAX_HELD - len(self.works)
+
+    def add(self, claimed: list[Work]) -> None:
+        """Once the claim is committed."""
+        self.works.update({work.id: work for work in claimed})
+        self.fresh = claimed
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """These are recorded, or back in the queue."""
+        gone = list(ids)
+        for pk in gone:
+            self.works.pop(pk, None)
+        if self.fresh:
+            self.fresh = [work for work in self.fresh if work.id in self.works]
+        self._journal.committed(gone)
