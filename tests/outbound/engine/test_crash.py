@@ -22,7 +22,7 @@ from tests.servers.certificates import TestAuthority
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-COUNT = 300
+COUNT = 500
 FEW = 150  # where TLS or another protocol is the point
 CONNECTIONS = 5  # of SMTP, when the configuration says nothing else
 
