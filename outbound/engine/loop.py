@@ -64,7 +64,9 @@ class Engine:
         self._stopping = True
 
     def run(self) -> None:
-        """Runs until `stop`. Raises LeaseLost, and HubFailed after what could still be recorded."""
+        """Runs until `stop`. Raises LeaseLost, HubFailed after what could still be recorded, and DatabaseError when the
+        database is away at the start."""
+        self.presence = Presence()
         self._hub = Hub()
         self._pools = Pools(self._hub, self.policy, self.wake)
         try:
@@ -82,7 +84,6 @@ class Engine:
 
     def _begin(self) -> None:
         """Joins those who deliver from this database, with nothing claimed yet."""
-        self.presence = Presence()
         recover.replay(self.folder, self.policy, timezone.now())
         self._lease = self.presence.take_lease()
         self.journal = Journal(self.folder, self.presence.name)
@@ -110,6 +111,7 @@ class Engine:
                 self._let_go()
             if not self._joined:
                 self.presence.leave()
+                self.presence = Presence()
                 self._begin()
             self._upkeep.tick()
             if time.monotonic() >= self._beat_at:

@@ -294,3 +294,12 @@ def test_a_hundred_activations_leave_no_connection_thread_or_lane_behind(monkeyp
             # The sinks are in this process: theirs are one file and one thread of each connection that is still open.
             until(lambda: _files() <= files + 2)
             until(lambda: threading.active_count() <= threads + 2)
+
+
+def test_a_database_that_is_away_at_the_start_is_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(role: str) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr("outbound.instances.register", away)
+    with pytest.raises(OperationalError, match="away"):
+        Engine().run()
