@@ -10,7 +10,7 @@ from pathlib import Path
 
 import django
 
-from bench.others import BODIES, Run, free_port
+from bench.others import BODIES, Run, free_port, peak_mb
 
 ROOT = Path(__file__).resolve().parents[1]
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -133,14 +133,6 @@ def cpu_s(pid: int) -> float:
     """Processor seconds a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def peak_mb(pid: int) -> float:
-    """The most memory a process has held."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 def deliver(port: int, count: int, connections: int) -> Run:

@@ -82,9 +82,10 @@ def _next(tables: tuple[str, ...], last: int, end: int) -> list[int]:
 
 def _delete_ended(tables: tuple[str, ...], ids: list[int]) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT id FROM outbound_message WHERE id IN ({store.numbers(ids)}) AND {_ENDED}")  # noqa: S608
+        these = store.among("id")
+        cursor.execute(f"SELECT id FROM outbound_message WHERE {these} AND {_ENDED}", [store.numbers(ids)])  # noqa: S608
         ended = [row[0] for row in cursor.fetchall()]
         for table in tables if ended else ():
             column = "id" if table == "outbound_message" else "message_id"
-            cursor.execute(f"DELETE FROM {table} WHERE {column} IN ({store.numbers(ended)})")  # noqa: S608
+            cursor.execute(f"DELETE FROM {table} WHERE {store.among(column)}", [store.numbers(ended)])  # noqa: S608
     return len(ended)

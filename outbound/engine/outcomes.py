@@ -1,6 +1,6 @@
 """Writes what became of claimed messages: raw SQL, in bulk, only for messages that the lease still holds.
 
-Callers hold the transaction. Numbers stand in the text of the statements, as in outbound.engine.store."""
+Callers hold the transaction."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -67,16 +67,16 @@ def record(lease: int, outcomes: Sequence[Outcome], now: datetime) -> None:
 
 
 def _record_sent(cursor: Any, lease: int, code: int, ids: list[int], at: Any) -> None:
-    held = f"id IN ({store.numbers(ids)}) AND lease = %s"
+    held, these = f"{store.among('id')} AND lease = %s", store.numbers(ids)
     cursor.execute(
         "UPDATE outbound_recipient SET state = 'sent', code = %s, text = '' WHERE state NOT IN ('sent', 'failed') "  # noqa: S608
         f"AND message_id IN (SELECT id FROM outbound_message WHERE {held})",
-        [code, lease],
+        [code, these, lease],
     )
     cursor.execute(
         "UPDATE outbound_message SET state = 'sent', cause = '', due_at = NULL, changed_at = %s "  # noqa: S608
         f"WHERE {held}",
-        [at, lease],
+        [at, these, lease],
     )
 
 

@@ -127,8 +127,8 @@ def free(messages: Iterable[Message], now: datetime) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE outbound_message SET state = %s, due_at = %s, attempts = attempts - 1 "  # noqa: S608
-                f"WHERE id IN ({store.numbers(ids)})",
-                [str(state), store.stamp(now)],
+                f"WHERE {store.among('id')}",
+                [str(state), store.stamp(now), store.numbers(ids)],
             )
 
 

@@ -21,16 +21,19 @@ def of(cursor: Any, columns: str, query: str, parameters: Sequence[object]) -> l
     return found
 
 
-def with_bytes(cursor: Any, columns: str, blob: str, source: str) -> Iterator[tuple[Any, ...]]:
+def with_bytes(
+    cursor: Any, columns: str, blob: str, source: str, parameters: Sequence[object] = ()
+) -> Iterator[tuple[Any, ...]]:
     """The `columns` (numbers and texts) of each row of `source`, and after them its column of bytes, in any order."""
     if connection.vendor != "sqlite":
-        cursor.execute(f"SELECT {columns}, {blob} FROM {source}")  # noqa: S608
+        cursor.execute(f"SELECT {columns}, {blob} FROM {source}", parameters)  # noqa: S608
         for row in cursor.fetchall():
             yield (*row[:-1], bytes(row[-1]))
         return
     cursor.execute(
         f"SELECT json_group_array(json_array({columns}, length({blob}))), "  # noqa: S608
-        f"CAST(group_concat({blob}, '') AS BLOB) FROM {source}"
+        f"CAST(group_concat({blob}, '') AS BLOB) FROM {source}",
+        parameters,
     )
     packed, lump = cursor.fetchone()
     at = 0
