@@ -5,13 +5,10 @@ insert the rows. And SQLite is entered once for each statement, with a turn at t
 threads that deliver leave little room."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
-
-from django.db import connection
 
 TOGETHER = 50  # rows of one statement; SQLite takes 32,766 values
 
@@ -28,19 +25,6 @@ def insert(cursor: Any, into: str, values: str, rows: Sequence[tuple[Any, ...]],
                 sqlite3.Cursor.execute(cursor.cursor, statement, parameters)
         else:
             cursor.execute(statement, parameters)
-
-
-def stamps() -> Callable[[datetime], Any]:
-    """What makes a moment a value for this database's driver: like Django's own way, in a third of the time."""
-    return _text_of if connection.vendor == "sqlite" else _itself
-
-
-def _text_of(moment: datetime) -> str:
-    return str((moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None))
-
-
-def _itself(moment: datetime) -> datetime:
-    return moment
 
 
 @lru_cache(maxsize=256)

@@ -206,7 +206,7 @@ class _Rows:
     __slots__ = ("_bodies", "_keys", "_large", "_messages", "_recipients", "accepted")
 
     def __init__(self, submissions: Sequence[Submission], mails: Sequence[Composed], token: ApiToken | None) -> None:
-        stamp = bulk.stamps()
+        stamp = connection.ops.adapt_datetimefield_value
         now, token_id = timezone.now(), token.pk if token is not None else None
         made, end = stamp(now), stamp(now + GIVE_UP_AFTER)
         self._messages: list[tuple[Any, ...]] = []

@@ -1,11 +1,7 @@
 """Bulk inserts: every row as given, over the bounds of a statement, with Django's errors."""
 
-from datetime import UTC, datetime, timedelta, timezone
-
 import pytest
 from django.db import IntegrityError, connection, transaction
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from outbound import bulk
 
@@ -38,12 +34,3 @@ def test_a_row_that_is_there_already_raises_what_django_raises() -> None:
             bulk.insert(cursor, "sample (id)", "(%s)", [(2,), (1,)])
         cursor.execute("SELECT id FROM sample")
         assert [tuple(row) for row in cursor.fetchall()] == [(1,)]
-
-
-ZONES = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)
-
-
-@given(st.datetimes(timezones=st.one_of(st.just(UTC), ZONES)).filter(lambda moment: 1 < moment.year < 9999))
-@example(datetime(2026, 11, 28, 10, 0, tzinfo=UTC))  # no fraction of a second
-def test_a_moment_is_written_as_django_writes_it(moment: datetime) -> None:
-    assert bulk.stamps()(moment) == connection.ops.adapt_datetimefield_value(moment)

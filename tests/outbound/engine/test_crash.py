@@ -57,12 +57,16 @@ def _assert_kept(ids: list[int], sink: CountingServer) -> None:
     assert set(Recipient.objects.values_list("state", flat=True)) == {"sent"}
 
 
-def _kill_and_go_on(killer: Killer, sink: CountingServer, ids: list[int], *, in_flight: int) -> None:
-    """Has the queue delivered by a process that is killed, then by one that is not. `in_flight` is how many mails may
-    have stood between their last byte and its answer."""
+def _deliver_until_killed(killer: Killer) -> None:
     killer.process = spawned()
     assert killer.killed.wait(20)
     killer.process.wait(20)
+
+
+def _kill_and_go_on(killer: Killer, sink: CountingServer, ids: list[int], *, in_flight: int) -> None:
+    """Has the queue delivered by a process that is killed, then by one that is not. `in_flight` is how many mails may
+    have stood between their last byte and its answer."""
+    _deliver_until_killed(killer)
     with running():
         until(_all_ended)
     _assert_kept(ids, sink)
@@ -145,9 +149,7 @@ def test_killed_again_and_again_everything_is_still_delivered(settings: Any, chu
         for after in (40, 160, 280):
             killer.after = after
             killer.killed.clear()
-            killer.process = spawned()
-            assert killer.killed.wait(20)
-            killer.process.wait(20)
+            _deliver_until_killed(killer)
         with running():
             until(_all_ended)
         _assert_kept(ids, sink)

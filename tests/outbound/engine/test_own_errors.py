@@ -101,10 +101,8 @@ def test_an_error_while_a_session_opens_keeps_nobody_from_opening_the_next(
     assert set(Attempt.objects.filter(code=0).values_list("reason", flat=True)) == {"internal_error"}
 
 
-def test_an_error_after_the_final_dot_leaves_the_message_in_doubt(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.IN_DOUBT = "hold"
+@pytest.fixture
+def one_final_answer_meets_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     real, failures = Transactions._took_final, []
 
     def fails(*args: Any, **options: Any) -> None:
@@ -114,6 +112,12 @@ def test_an_error_after_the_final_dot_leaves_the_message_in_doubt(
         real(*args, **options)
 
     monkeypatch.setattr(Transactions, "_took_final", fails)
+
+
+def test_an_error_after_the_final_dot_leaves_the_message_in_doubt(
+    settings: Any, one_final_answer_meets_a_bug: None
+) -> None:
+    settings.IN_DOUBT = "hold"
     with Sink() as sink:
         activate(a_config(sink.port, max_connections=1))
         ids = queued(10)
@@ -127,18 +131,9 @@ def test_an_error_after_the_final_dot_leaves_the_message_in_doubt(
 
 
 def test_an_error_while_several_are_in_flight_leaves_them_all_in_doubt(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
+    settings: Any, one_final_answer_meets_a_bug: None
 ) -> None:
     settings.IN_DOUBT = "hold"
-    real, failures = Transactions._took_final, []
-
-    def fails(*args: Any, **options: Any) -> None:
-        if not failures:
-            failures.append(1)
-            raise KeyError("a bug")
-        real(*args, **options)
-
-    monkeypatch.setattr(Transactions, "_took_final", fails)
     with Sink(chunking=True) as sink:
         activate(a_config(sink.port, max_connections=1))
         ids = queued(10)
