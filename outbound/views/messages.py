@@ -42,17 +42,19 @@ def index(request: HttpRequest) -> HttpResponse:
     page = log_pages.page(wanted, before=before, after=after)
     filtered = wanted != log_pages.Filter()
     query = _query(wanted)
+    troubles = _troubles(wanted) if page.newest else []
+    by_cause = wanted.cause and page.messages and not troubles  # the group itself says its cause
     context = {
         "page": page,
         "wanted": wanted,
         "chosen": query.get("state", ""),
         "chips": CHIPS,
         "kinds": KINDS.values(),
-        "troubles": _troubles(wanted) if page.newest else [],
+        "troubles": troubles,
         "older": _link(query, before=page.next_cursor) if page.next_cursor else "",
         "newer": _link(query, after=page.messages[0].pk) if page.messages and not page.newest else "",
         "newest": _link(query) if not page.newest else "",
-        "cause_told": log_queries.told_of_cause(page.messages[0]) if wanted.cause and page.messages else None,
+        "cause_told": log_queries.told_of_cause(page.messages[0]) if by_cause else None,
         "without_cause": _link({name: value for name, value in query.items() if name != "cause"}),
         "empty": not page.messages and not filtered and page.newest,
     }

@@ -72,7 +72,13 @@ def test_take(
     ):
         take(path, _named(path))
     take("/nothing/", "not-found")
-    for query in ("state=failed", "state=diverted", "state=deferred&cause=greylisted", "q=nobody"):
+    for query in (
+        "state=failed",
+        "state=diverted",
+        "state=deferred&cause=greylisted",
+        "kind=raw&cause=greylisted",
+        "q=nobody",
+    ):
         take(f"/messages/?{query}", f"messages-{query.partition('=')[2].partition('&')[0]}")
     an_open_breaker(1)
     a_service(1, ago_s=60)
