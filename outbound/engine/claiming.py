@@ -14,8 +14,6 @@ def claim(
 ) -> list[Work]:
     """Claims up to `limit` due messages, within the transaction in which the pulse was read again. `alone`: nothing
     else is in flight, as a probe and a suspect need it."""
-    if pulse.paused or (pulse.generation, pulse.epoch) != (transport.generation, transport.epoch):
-        return []
     limit = holds.allowed(limit, transport.generation, pulse, now, alone=alone)
     if limit == 0:
         return []

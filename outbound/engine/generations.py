@@ -30,13 +30,17 @@ class Generations:
 
     def changed(self, pulse: Pulse) -> bool:
         """Whether it is time to load what is active."""
-        found = (pulse.generation, pulse.epoch, pulse.confirm_state == ActiveConfig.Confirm.FAILED)
+        found = _mark(pulse)
         return found != self._loaded and (found != self._refused or time.monotonic() >= self._again_at)
+
+    def decided(self, pulse: Pulse) -> bool:
+        """Whether this process knows what is active: it runs it, or refused it and goes on with the last good one."""
+        return _mark(pulse) in (self._loaded, self._refused)
 
     def load(self) -> Transport | None:
         """The transport of what is active; None when it is refused, and the last good one goes on."""
         active = activation.current()
-        mark = (active.generation, active.epoch, active.confirm_state == ActiveConfig.Confirm.FAILED)
+        mark = _mark(active)
         try:
             transport = load(active)
         except TransportRefused as error:
@@ -46,3 +50,7 @@ class Generations:
             return None
         self._loaded, self._refused, self.error = mark, None, ""
         return transport
+
+
+def _mark(found: Pulse | ActiveConfig) -> _Mark:
+    return found.generation, found.epoch, found.confirm_state == ActiveConfig.Confirm.FAILED

@@ -6,6 +6,7 @@ sleeps until a lane wants something, at most POLL_S, which is also how soon an a
 import logging
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -139,7 +140,7 @@ class Engine:
     def _turn(self) -> bool:
         """Takes up a new generation, records and claims. Returns whether there is more to do at once."""
         now = datetime.now(UTC)
-        pulse = store.pulse()
+        pulse = self._pulse()
         if self._generations.changed(pulse):
             self._take_up()
         self._after_trouble(now)
@@ -154,9 +155,9 @@ class Engine:
             return True
         events, claimed = self._events, []
         with transaction.atomic():
-            pulse = store.pulse()
+            pulse = self._pulse()
             self._record(events, pulse, now)
-            if wants:
+            if wants and self._generations.decided(pulse) and not pulse.paused:
                 alone = self._held.works.keys() <= set(reports.ids(events))
                 limit = min(store.BATCH, room)
                 claimed = claiming.claim(self._lease, self.transport, self._holds, limit, pulse, now, alone=alone)
@@ -166,6 +167,12 @@ class Engine:
         self._held.add(claimed)
         self._hand_out(now)
         return bool(claimed)
+
+    def _pulse(self) -> store.Pulse:
+        """With the last good configuration in the place of a refused one, what is told of the breakers of the active
+        one says nothing: every claim has to look."""
+        pulse = store.pulse()
+        return replace(pulse, uneasy=True) if self._generations.refused else pulse
 
     def _take_up(self) -> None:
         """Swaps the transport for the active one. When that is refused the last good one goes on."""
@@ -240,7 +247,7 @@ class Engine:
         report = reports.sort(events, self.policy)
         reports.write(self._lease, report, now)
         self._holds.judge(report, self.transport, self._held.works, pulse, now)
-        if pulse.awaits_confirmation:
+        if pulse.awaits_confirmation and pulse.generation == self.transport.generation:
             reports.tell_confirmation(self.transport.generation, report)
 
     def _settled(self, events: list[Event]) -> None:
@@ -254,7 +261,10 @@ class Engine:
         self._beat_at = time.monotonic() + instances.BEAT_S
         state = State.REJECTED if self._generations.refused else State.STOPPING if self._stopping else State.RUNNING
         generation = self.transport.generation if self.transport is not NOTHING else None
-        self.presence.beat(state, generation=generation, error=self._generations.error or self.transport.hold)
+        error = self._generations.error
+        if error and not self.transport.hold:
+            error += f" Mail goes on with r{self.transport.revision}."
+        self.presence.beat(state, generation=generation, error=error or self.transport.hold)
 
     def _look_for_restart(self) -> None:
         """Once a second; idle and busy alike it is one look at this process's own row."""
@@ -271,7 +281,7 @@ class Engine:
         self._pools.join(self._events)
         with transaction.atomic():
             now = timezone.now()
-            self._record(self._events, store.pulse(), now)
+            self._record(self._events, self._pulse(), now)
             store.release(self._lease, left, now)
         self._settled(self._events)
         self._held.forget([work.id for work in left])

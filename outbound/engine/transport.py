@@ -54,11 +54,12 @@ def load(active: ActiveConfig) -> Transport:
     """The transport of what is active. Raises TransportRefused when the revision or its secrets can't be read."""
     if active.revision is None:
         return Transport(active.generation, active.epoch, None, EmailConfig(), "No configuration is active yet.")
+    if hold := confirmation.sending_paused(active):  # a configuration that can't be read must not hide this
+        return Transport(active.generation, active.epoch, active.revision_id, EmailConfig(), hold)
     try:
         config = opened(revisions.for_use(active.revision))
     except (revisions.RevisionError, NewerSchema, PinRefused, SecretUnavailable) as error:
         raise TransportRefused(str(error)) from error
-    hold = confirmation.sending_paused(active)
-    if not hold and config.provider is None and not config.general.suppress_all:
+    if config.provider is None and not config.general.suppress_all:
         hold = "No delivery service is selected: mail is accepted and waits."
     return Transport(active.generation, active.epoch, active.revision_id, config, hold)

@@ -7,15 +7,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.db import OperationalError, transaction
 from django.utils import timezone
+from pydantic import SecretStr
 
 from emailcfg import activation
-from emailcfg.encryption import KeyRing
-from emailcfg.models import AuditEvent, ServiceInstance
+from emailcfg.models import ActiveConfig, AuditEvent, Secret, ServiceInstance
 from emailcfg.schema import EmailConfig
 from outbound import instances, queue
 from outbound.engine import lanes, outcomes, store
+from outbound.engine.transport import TransportRefused, load
 from outbound.models import Attempt, Breaker, Message, OutcomeCount, Recipient
 from outbound.submit import Submission, submit
 from tests.outbound.engine.running import running, spawned, until
@@ -176,29 +178,54 @@ def test_without_a_delivery_service_mail_is_accepted_and_waits() -> None:
     assert Message.objects.get().state == "queued"
 
 
-def test_a_secret_that_does_not_open_is_refused_and_the_last_good_configuration_goes_on(monkeypatch: Any) -> None:
-    from emailcfg.encryption import SecretUndecryptable
-    from outbound import transport
-
-    real = transport.secrets.open_all
-
-    def open_all(config: EmailConfig, ring: KeyRing) -> EmailConfig:
-        if config.general.sender_name == "Broken":
-            raise SecretUndecryptable("This secret can't be decrypted.")
-        return real(config, ring)
-
-    monkeypatch.setattr(transport.secrets, "open_all", open_all)
+def test_a_secret_that_does_not_open_is_refused_and_the_last_good_configuration_goes_on() -> None:
     with Sink() as sink:
-        activate(a_config(sink.port))
+        first = activate(a_config(sink.port))
         with running():
             queued(1)
             until(_sent(1))
-            activate(a_config(sink.port, general={"sender_name": "Broken"}))
+            with transaction.atomic():  # the key of this secret is another's before the service can look
+                activate(a_config(sink.port, username="ana", password=SecretStr("secret word")))
+                Secret.objects.update(ciphertext=Fernet(Fernet.generate_key()).encrypt(b"{}").decode())
             until(lambda: ServiceInstance.objects.get().state == "rejected")
             row = ServiceInstance.objects.get()
-            assert (row.generation, row.error) == (1, "This secret can't be decrypted.")
-            Message.objects.update(state="queued", due_at=timezone.now())
-            assert activation.current().generation == 2
+            assert row.generation == 1
+            assert "can't be decrypted with the keys of this installation" in row.error
+            assert row.error.endswith(f"Mail goes on with r{first.revision_id}.")
+            queued(1)
+            until(_sent(2))
+        assert activation.current().generation == 2
+    assert set(Attempt.objects.values_list("generation", "revision")) == {(1, first.revision_id)}
+
+
+def test_what_another_process_learnt_of_the_last_good_configuration_holds_while_the_active_one_is_refused() -> None:
+    with Sink() as sink:
+        first = activate(a_config(sink.port))
+        with running():
+            queued(1)
+            until(_sent(1))
+            with transaction.atomic():
+                activate(a_config(sink.port, username="ana", password=SecretStr("secret word")))
+                Secret.objects.update(ciphertext=Fernet(Fernet.generate_key()).encrypt(b"{}").decode())
+            until(lambda: ServiceInstance.objects.get().state == "rejected")
+            later = timezone.now() + timedelta(hours=1)
+            Breaker.objects.create(
+                generation=first.generation, is_open=True, failures=3, error_class="host", next_probe_at=later
+            )
+            queued(20)
+            time.sleep(1)  # of rounds in which it could claim
+        assert sink.count == 1
+    assert Message.objects.filter(attempts=0, state="queued").count() == 20
+
+
+def test_a_sending_that_is_paused_stays_so_when_the_configuration_can_not_be_read_either() -> None:
+    activate(a_config(username="ana", password=SecretStr("secret word")))
+    Secret.objects.update(ciphertext=Fernet(Fernet.generate_key()).encrypt(b"{}").decode())
+    active = activation.current()
+    with pytest.raises(TransportRefused):
+        load(active)
+    active.confirm_state = ActiveConfig.Confirm.FAILED
+    assert "Sending is paused" in load(active).hold
 
 
 def test_suppressed_mail_does_not_leave_and_says_why() -> None:
