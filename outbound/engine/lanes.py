@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from emailcfg.providers.base import (
@@ -29,7 +30,8 @@ from outbound.journal import Journal
 log = logging.getLogger(__name__)
 
 IDLE_CLOSE_S = 10.0  # a kept-open session nobody used for so long is closed
-LOW_WATER = 500  # so few messages left: time to claim more
+_LOADED = 300  # messages that wait for a lane with their content: more than are sent while the database commits
+LOADED_BYTES = 4_000_000
 _STOPS = QUEUE_WIDE | {ErrorClass.HOST}
 
 
@@ -37,7 +39,8 @@ class Pool:
     """The claimed messages of one transport under one lease, its lanes, and what they report.
 
     Until a session stood (`proven`), and again after one broke, a single lane tries: five refused logins at once would
-    lock an account. `halted`: a failure that concerns all mail was met; nothing more is begun until `give`."""
+    lock an account. `halted`: a failure that concerns all mail was met; nothing more is begun until the messages of a
+    new claim are given."""
 
     def __init__(
         self,
@@ -69,17 +72,27 @@ class Pool:
         self._guard = threading.Lock()
         self._wanted = connections
         self._lanes: list[Lane] = []
+        self._mark = 0  # with so many left, it is time for more
 
-    def give(self, works: Iterable[Work]) -> None:
-        """Hands out claimed messages; lanes start as they are needed, up to the number of connections."""
+    def wants_more(self) -> bool:
+        """Whether there is room for more content."""
+        return len(self.pending) < _LOADED and sum([work.size for work in list(self.pending)]) < LOADED_BYTES
+
+    def give(self, works: Iterable[Work], *, anew: bool) -> bool:
+        """Hands out claimed messages; lanes start as they are needed, up to the number of connections. `anew`: of a
+        new claim, which ends a halt that the loop has heard of. False when a halt stands: nothing was taken."""
         with self._guard:
+            if self.halted and not (anew and not any(isinstance(event, Broken) for event in list(self.done))):
+                return False
             self.pending.extend(works)
+            self._mark = len(self.pending) // 2
             self.halted = False
             while len(self._lanes) < min(self._wanted, len(self.pending)):
                 lane = Lane(self)
                 self._lanes.append(lane)
                 self.hub.start(lane.run)
         self.hub.wake()
+        return True
 
     def take(self) -> Work | None:
         """The next message for a lane that has a session; None when it should stop for now."""
@@ -89,7 +102,7 @@ class Pool:
             work = self.pending.popleft()
         except IndexError:
             return None
-        if len(self.pending) == LOW_WATER:
+        if len(self.pending) == self._mark:
             self.wake.set()
         return work
 
@@ -114,13 +127,14 @@ class Pool:
             self._proven = proven
         self.hub.wake()
 
-    def halt(self) -> list[Work]:
-        """Lets no lane begin anything more; returns what was not begun."""
+    def broke(self, event: Broken, *, wide: bool) -> None:
+        """Reports a failure. A `wide` one lets no lane begin anything more, and takes along what was not begun."""
         with self._guard:
-            self.halted = True
-            left = list(self.pending)
-            self.pending.clear()
-            return left
+            if wide:
+                self.halted = True
+                event = replace(event, rest=(*event.rest, *self.pending))
+                self.pending.clear()
+            self.done.append(event)
 
     def unproven(self) -> None:
         """A session broke: the next is opened alone."""
@@ -252,7 +266,7 @@ class Lane:
                 self._stops.append(failure)
             if failure is not None and failure.error_class in QUEUE_WIDE:
                 if failure.error_class is not ErrorClass.SENDER:
-                    self.pool.report(Broken(failure, self._stamp, None, tuple(self.pool.halt())))
+                    self.pool.broke(Broken(failure, self._stamp, None, ()), wide=True)
                 else:
                     self.pool.report(Tripped(failure, self._stamp, work.mail_from))
                 return
@@ -277,9 +291,8 @@ class Lane:
         self._told, self._stops, self._entered = False, [], set()
         stale = self._untouched and failure.error_class is ErrorClass.HOST
         first = given.pop(0) if given and not told and not stale else None
-        wide = opening or failure.error_class in QUEUE_WIDE
-        rest = given + (self.pool.halt() if wide else [])
-        self.pool.report(Broken(failure, self._stamp, first, tuple(rest), told, stale))
+        event = Broken(failure, self._stamp, first, tuple(given), told, stale)
+        self.pool.broke(event, wide=opening or failure.error_class in QUEUE_WIDE)
         if opening:
             self.pool.opened(proven=False)
         else:

@@ -17,10 +17,9 @@ from django.utils import timezone
 from outbound import instances, restart
 from outbound.engine import claiming, recover, reports, store
 from outbound.engine.generations import Generations
-from outbound.engine.held import Held
+from outbound.engine.held import LOW_WATER, Held
 from outbound.engine.holds import Holds
 from outbound.engine.hub import Hub
-from outbound.engine.lanes import LOW_WATER
 from outbound.engine.pools import Pools
 from outbound.engine.presence import LeaseLost, Presence, State
 from outbound.engine.settle import Policy, kept
@@ -144,8 +143,9 @@ class Engine:
         if self._generations.changed(pulse):
             self._take_up()
         self._after_trouble(now)
+        self._hand_out(now, anew=False)
         self._pools.collect(self._events)
-        room = self._held.room() if len(self._pools.current.pending) <= LOW_WATER else 0
+        room = self._held.room() if self._not_begun() <= LOW_WATER else 0
         wants = room > 0 and self._may_claim(pulse, now)
         if not self._events and not wants:
             return False
@@ -165,7 +165,7 @@ class Engine:
         self._committed_at = time.monotonic()
         self._settled(events)
         self._held.add(claimed)
-        self._hand_out(now)
+        self._hand_out(now, anew=bool(claimed))
         return bool(claimed)
 
     def _pulse(self) -> store.Pulse:
@@ -179,7 +179,7 @@ class Engine:
         transport = self._generations.load()
         if transport is not None:
             self.transport = transport
-            left = self._pools.retire()
+            left = self._pools.retire() + self._held.fresh
             self._pools.begin(transport, self._lease, self.journal)
             if left:  # claimed and not begun: the new generation decides
                 self._put_back(left, timezone.now())
@@ -187,17 +187,19 @@ class Engine:
 
     def _after_trouble(self, now: datetime) -> None:
         """The database failed in the last round. Messages that its last commit may have claimed without this process
-        learning of it go back; those it knows of and could not load are loaded now."""
+        learning of it go back; those it knows of and could not load are still to be handed out."""
         if self._uncertain:
             with transaction.atomic():
                 mine = Message.objects.filter(state="sending", lease=self._lease)
                 recover.free([row for row in mine if row.pk not in self._held.works], now)
             self._uncertain = False
-        self._hand_out(now)
+
+    def _not_begun(self) -> int:
+        return len(self._pools.current.pending) + len(self._held.fresh)
 
     def _worth_a_commit(self, wants: bool) -> bool:
         """Whether to write now, or to let the lanes finish more first: each commit waits for the disk."""
-        if wants and (self._more or len(self._pools.current.pending) < LOW_WATER // 4):
+        if wants and (self._more or self._not_begun() < LOW_WATER // 4):
             return True
         finished = len(self._events)
         if finished >= LOW_WATER or finished >= len(self._held.works):
@@ -212,18 +214,31 @@ class Engine:
             return False
         return self._holds.may_claim(self.transport.generation, pulse, now)
 
-    def _hand_out(self, now: datetime) -> None:
-        """Loads the content outside of the write transaction and gives it to the lanes."""
-        if not self._held.fresh:
-            return
-        empty = {work.id for work in store.load(self._held.fresh)}
+    def _hand_out(self, now: datetime, *, anew: bool) -> None:
+        """Gives the lanes what they have room for. `anew`: some was claimed just now; else, when the lanes met what
+        concerns all mail, it goes back and the next claim decides."""
+        pool = self._pools.current
+        while self._held.fresh and pool.wants_more():
+            ready = self._loaded(now)
+            if not ready:
+                continue
+            if not pool.give(ready, anew=anew):
+                self._put_back(ready + self._held.fresh, now)
+            anew = False
+
+    def _loaded(self, now: datetime) -> list[Work]:
+        """The next portion, with its content and without what is not to be sent. Reads outside of the write
+        transaction."""
+        portion = self._held.portion()
+        empty = {work.id for work in store.load(portion)}
         if self._holds.uneasy and not self.transport.suppresses:
-            whole = [work for work in self._held.fresh if work.id not in empty]
+            whole = [work for work in portion if work.id not in empty]
             for row, mine in self._holds.of_senders(whole, self.transport.generation, now):
                 self._put_back(mine, max(row.next_probe_at or now, now + timedelta(seconds=1)))
-        claimed, self._held.fresh = self._held.fresh, []
         stamp, ready = self._pools.current.stamp, []
-        for work in claimed:
+        for work in portion:
+            if work.id not in self._held.works:  # put back
+                continue
             if work.id in empty:
                 self._events.append(kept(work, "held", "content_missing", stamp))
             elif self.transport.suppresses:
@@ -231,8 +246,8 @@ class Engine:
                 self._events.append(kept(work, "suppressed", "suppress_all", stamp, note))
             else:
                 ready.append(work)
-        if ready:
-            self._pools.current.give(ready)
+        self._held.handed_out(portion)
+        return ready
 
     def _put_back(self, works: list[Work], due_at: datetime) -> None:
         """Claimed and not begun: back into the queue. Forgotten first, so that `_after_trouble` frees them should

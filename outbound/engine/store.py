@@ -3,7 +3,7 @@
 All of them work alike on SQLite and PostgreSQL. Callers hold the transaction."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,8 +16,7 @@ from outbound.engine.work import Work
 from outbound.models import Priority
 
 BATCH = 500
-BATCH_BYTES = 32_000_000  # of content that one claim brings into memory
-_LUMP_BYTES = 1_000_000
+BATCH_BYTES = 32_000_000  # of mail in one claim: other processes get the rest
 _OPEN = frozenset(("queued", "deferred", "in_doubt", "sending"))
 _SLOT = timedelta(minutes=10)
 
@@ -144,27 +143,13 @@ def load(works: Sequence[Work]) -> list[Work]:
     with connection.cursor() as cursor:
         if many:
             _load_recipients(cursor, many, by_id)
-        for part in _lumps(works):
-            columns = "message_id, mail_from, shape"
-            source = f"outbound_messagebody WHERE {among('message_id')}"
-            wanted = [numbers(work.id for work in part)]
-            for pk, mail_from, form, content in rows.with_bytes(cursor, columns, "content", source, wanted):
-                work = by_id[pk]
-                work.mail_from, work.content, work.shape = mail_from, content, form
+        columns = "message_id, mail_from, shape"
+        source = f"outbound_messagebody WHERE {among('message_id')}"
+        wanted = [numbers(work.id for work in works)]
+        for pk, mail_from, form, content in rows.with_bytes(cursor, columns, "content", source, wanted):
+            work = by_id[pk]
+            work.mail_from, work.content, work.shape = mail_from, content, form
     return [work for work in works if not work.content or not work.open]
-
-
-def _lumps(works: Sequence[Work]) -> Iterator[list[Work]]:
-    """Messages that are read in one go: of one megabyte together, or a larger one alone."""
-    part: list[Work] = []
-    size = 0
-    for work in works:
-        if part and size + work.size > _LUMP_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(work)
-        size += work.size
-    yield part
 
 
 def _load_recipients(cursor: Any, works: Sequence[Work], by_id: dict[int, Work]) -> None:

@@ -131,6 +131,18 @@ def test_a_configuration_error_holds_the_queue_and_fails_nothing(
         assert server.connections == 1  # one try, not one for each connection or message
 
 
+def test_a_refusal_of_all_mail_stops_also_what_is_claimed_and_not_loaded_yet(scripted_smtp: Scripted) -> None:
+    refusal = "530 5.7.0 Authentication required"
+    server = scripted_smtp({"MAIL": ["250 2.1.0 Ok"] * 20 + [refusal]})
+    activate(a_config(server.port, max_connections=1))
+    queued(500)  # one claim, of which some hundreds are loaded at a time
+    with running():
+        until(lambda: Breaker.objects.filter(is_open=True).exists())
+        until(lambda: Message.objects.filter(state="queued", attempts=0).count() == 480)
+    assert Message.objects.filter(state="sent").count() == 20
+    assert sum(line.startswith("MAIL") for line in server.commands) == 21
+
+
 def test_after_the_cause_is_gone_a_probe_frees_the_queue(scripted_smtp: Scripted, settings: Any) -> None:
     settings.RETRY_FIRST_S = 0.3
     refusals = ["535 5.7.8 No", "535 5.7.8 No", "235 2.7.0 Accepted"]

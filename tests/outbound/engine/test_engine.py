@@ -228,6 +228,27 @@ def test_a_sending_that_is_paused_stays_so_when_the_configuration_can_not_be_rea
     assert "Sending is paused" in load(active).hold
 
 
+def test_what_is_claimed_and_not_begun_waits_when_mail_is_switched_off() -> None:
+    taken, go_on = threading.Event(), threading.Event()
+
+    def hook(phase: str, count: int) -> None:
+        if phase == "dot":
+            taken.set()
+            go_on.wait(20)
+
+    with Sink(hook, pipelining=False) as sink:
+        activate(a_config(sink.port, max_connections=1, timeout_s=60))
+        queued(500)  # one claim, of which some hundreds are loaded at a time
+        with running() as engine:
+            assert taken.wait(10)
+            activate(EmailConfig.model_validate({"general": {"sender_email": "no-reply@acme.example"}}))
+            until(lambda: engine.transport.hold != "")
+            until(lambda: Message.objects.filter(state="queued", attempts=0).count() == 499)
+            go_on.set()
+            until(_sent(1))
+        assert sink.count == 1
+
+
 def test_suppressed_mail_does_not_leave_and_says_why() -> None:
     with Sink() as sink:
         activate(a_config(sink.port, general={"suppress_all": True}))
