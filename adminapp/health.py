@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from adminapp.setup import is_claimed
 from emailcfg import activation, revisions, secrets
-from emailcfg.encryption import SecretUnavailable
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.models import ServiceInstance
 from emailcfg.pins import PinRefused
 from emailcfg.revisions import RevisionError

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cryptography.fernet import Fernet
-
 
 class KeyProblem(Exception):
     """A key file that is missing, unreadable or unfit. The message is a sentence that says what to do."""
@@ -54,6 +52,8 @@ def make_encryption_keys(*, ring: tuple[Path, ...], fingerprint: Path, ciphertex
         )
     with locked(newest.parent):
         if not newest.exists():
+            from cryptography.fernet import Fernet  # here: once in the life of an installation
+
             write_private(newest, Fernet.generate_key().decode("ascii"))
     with locked(fingerprint.parent):
         if not fingerprint.exists():

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from adminapp.log import redact
 from emailcfg import secrets
-from emailcfg.encryption import Destination, SecretUnavailable
+from emailcfg.destinations import Destination, SecretUnavailable
 from emailcfg.models import ConfigRevision, FormDraft, Secret
 from emailcfg.pins import PinRefused, current
 from emailcfg.providers.reply import Redactor

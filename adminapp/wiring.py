@@ -8,8 +8,6 @@ from django.db import DatabaseError
 from emailcfg import ports
 from emailcfg.ports import ConfirmationAsked
 from outbound import queries
-from outbound.requests import Recipient, Request
-from outbound.submit import BatchRefused, DiskNearlyFull, KeyReused, NotConfigured, Submission, submit
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +27,10 @@ def queued_messages() -> int:
 def mail_confirmation_link(asked: ConfirmationAsked) -> None:
     """Queues the mail with the link: it leaves through the revision that waits for its confirmation. Where it can't
     be queued, the page still has the buttons, so this never fails an activation."""
+    # Here: the service connects too, and never composes.
+    from outbound.requests import Recipient, Request
+    from outbound.submit import BatchRefused, DiskNearlyFull, KeyReused, NotConfigured, Submission, submit
+
     request = Request(
         kind="notification",
         to=(Recipient(asked.recipient),),

@@ -35,8 +35,8 @@ from emailcfg.api_schemas import (
     SavedOut,
     SaveIn,
 )
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.documents import DocumentRefused
-from emailcfg.encryption import SecretUnavailable
 from emailcfg.history import Listed
 from emailcfg.models import ActiveConfig, AuditEvent, ConfigRevision
 from emailcfg.problems import Problem, answers, require_scope

@@ -14,8 +14,8 @@ from django.db import transaction
 from pydantic import SecretStr
 
 from emailcfg import activation, revisions, secrets
+from emailcfg.destinations import Destination, SecretUnavailable
 from emailcfg.editing import Editing, Pending, destination, fits, understand
-from emailcfg.encryption import Destination, SecretUnavailable
 from emailcfg.models import ConfigRevision, FormDraft
 from emailcfg.schema import SECRET_PATHS, EmailConfig
 from emailcfg.schema_migrations import NewerSchema

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import SecretStr
 
 from emailcfg import secrets
-from emailcfg.encryption import Destination, SecretUnavailable
+from emailcfg.destinations import Destination, SecretUnavailable
 from emailcfg.models import ConfigRevision
 from emailcfg.rules import Refused, ascii_host
 from emailcfg.schema import SECRET_PATHS, EmailConfig, SecretValue, StoredSecret

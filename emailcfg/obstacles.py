@@ -1,7 +1,7 @@
 """What keeps a revision from running, and whether mail stops while it does."""
 
 from emailcfg import revisions, secrets
-from emailcfg.encryption import SecretUnavailable
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.models import ConfigRevision
 from emailcfg.pins import PinRefused
 from emailcfg.schema import EmailConfig

@@ -1,16 +1,19 @@
 """Saving, reading and deleting revisions. Saving never activates."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from pydantic import ValidationError
 
 from emailcfg import audit, pins, secrets
 from emailcfg.actor import Actor
-from emailcfg.encryption import KeyRing
 from emailcfg.models import ActiveConfig, ConfigRevision, Secret
 from emailcfg.schema import SCHEMA_VERSION, SECRET_PATHS, EmailConfig, StoredSecret, field_errors
 from emailcfg.schema_migrations import UnknownSchema, upgraded
+
+if TYPE_CHECKING:
+    from emailcfg.encryption import KeyRing
 
 
 class RevisionError(Exception):
@@ -106,7 +109,7 @@ def _insert(
     description: str,
     actor: Actor,
     request_id: str | None,
-    ring: KeyRing,
+    ring: "KeyRing",
 ) -> ConfigRevision:
     known = read(get(base.number)).config if base is not None else None
     sealed = secrets.seal(config, base=known, ring=ring, created_by=actor.name)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from emailcfg.encryption import KeyRing, SecretUndecryptable
+from emailcfg.destinations import SecretUndecryptable
+from emailcfg.encryption import KeyRing
 from emailcfg.models import FormDraft, Secret
 
 BATCH = 200

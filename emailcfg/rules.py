@@ -8,7 +8,6 @@ from email.header import decode_header, make_header
 from email.headerregistry import Address
 
 import idna
-from cryptography import x509
 
 
 class Refused(ValueError):
@@ -171,6 +170,8 @@ def ca_certificate(value: str) -> str:
         raise Refused(
             "This contains a private key. Paste only the certificate of the authority (CA), and keep the key secret."
         )
+    from cryptography import x509  # here: it takes 8 MB, and few configurations bring a certificate
+
     try:
         x509.load_pem_x509_certificates(value.encode())
     except ValueError:

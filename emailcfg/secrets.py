@@ -7,14 +7,17 @@ StoredSecret (a row). Whoever delivers needs SecretStr; whoever saves needs Stor
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from pydantic import SecretStr
 
-from emailcfg.encryption import Destination, KeyRing, SecretMisdirected, SecretUndecryptable
+from emailcfg.destinations import Destination, SecretMisdirected, SecretUndecryptable
 from emailcfg.models import Secret
 from emailcfg.schema import SECRET_PATHS, EmailConfig, SecretValue, StoredSecret
+
+if TYPE_CHECKING:
+    from emailcfg.encryption import KeyRing
 
 
 class SecretNeeded(Exception):
@@ -25,10 +28,12 @@ class SecretNeeded(Exception):
         self.path = path
 
 
-def key_ring() -> KeyRing:
+def key_ring() -> "KeyRing":
     """The ring of this installation; read anew each time, so that a restored key file is taken up at once.
 
     Raises KeyRingUnusable."""
+    from emailcfg.encryption import KeyRing  # here: cryptography takes 8 MB, which a process without secrets saves
+
     return KeyRing.read(settings.ENCRYPTION_KEY_FILES, settings.FINGERPRINT_KEY_FILE)
 
 
@@ -44,6 +49,11 @@ def all_of(config: EmailConfig) -> list[SecretValue]:
     return [get(config, path) for path in SECRET_PATHS]
 
 
+def has_stored(config: EmailConfig) -> bool:
+    """Whether a secret of this configuration has to be decrypted before use."""
+    return any(isinstance(value, StoredSecret) for value in all_of(config))
+
+
 def replace(config: EmailConfig, values: Mapping[str, SecretValue]) -> EmailConfig:
     """The configuration with the secrets at these paths replaced."""
     for path, value in values.items():
@@ -53,7 +63,7 @@ def replace(config: EmailConfig, values: Mapping[str, SecretValue]) -> EmailConf
     return config
 
 
-def seal(config: EmailConfig, *, base: EmailConfig | None, ring: KeyRing, created_by: str) -> EmailConfig:
+def seal(config: EmailConfig, *, base: EmailConfig | None, ring: "KeyRing", created_by: str) -> EmailConfig:
     """The configuration with every typed secret encrypted into a row, ready to be saved.
 
     A secret that equals the one of `base` keeps its row, so that re-entering it changes nothing; unless that
@@ -78,7 +88,7 @@ def seal(config: EmailConfig, *, base: EmailConfig | None, ring: KeyRing, create
     return replace(config, sealed)
 
 
-def open_all(config: EmailConfig, ring: KeyRing) -> EmailConfig:
+def open_all(config: EmailConfig, ring: "KeyRing") -> EmailConfig:
     """The configuration with every stored secret decrypted, for the provider that it will be handed to.
 
     Raises SecretUndecryptable or SecretMisdirected; a secret bound to another destination never opens."""
@@ -90,14 +100,14 @@ def open_all(config: EmailConfig, ring: KeyRing) -> EmailConfig:
     return replace(config, opened)
 
 
-def _open(stored: StoredSecret, destination: Destination, ring: KeyRing) -> str:
+def _open(stored: StoredSecret, destination: Destination, ring: "KeyRing") -> str:
     row = Secret.objects.filter(pk=stored.secret).first()
     if row is None or row.fingerprint != stored.fingerprint:
         raise SecretUndecryptable("The stored secret is missing or was altered. Enter it again.")
     return ring.decrypt(row.ciphertext, destination)
 
 
-def opens(stored: StoredSecret, destination: Destination, ring: KeyRing) -> bool:
+def opens(stored: StoredSecret, destination: Destination, ring: "KeyRing") -> bool:
     """Whether a stored secret can be used for this destination."""
     try:
         _open(stored, destination, ring)
@@ -106,7 +116,7 @@ def opens(stored: StoredSecret, destination: Destination, ring: KeyRing) -> bool
     return True
 
 
-def check(config: EmailConfig, ring: KeyRing) -> dict[str, str]:
+def check(config: EmailConfig, ring: "KeyRing") -> dict[str, str]:
     """Why secrets of this configuration can't be used, by path; empty when all of them open."""
     problems = {}
     for path in SECRET_PATHS:
@@ -151,7 +161,7 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def hash_of(config: EmailConfig, ring: KeyRing) -> str:
+def hash_of(config: EmailConfig, ring: "KeyRing") -> str:
     """The content hash of a configuration, whichever form its secrets have."""
     fingerprinted: dict[str, SecretValue] = {}
     for path in SECRET_PATHS:

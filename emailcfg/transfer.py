@@ -14,8 +14,9 @@ from cryptography.fernet import Fernet, InvalidToken
 from pydantic import SecretStr
 
 from emailcfg import documents, secrets
+from emailcfg.destinations import Destination
 from emailcfg.documents import DocumentRefused
-from emailcfg.encryption import Destination, KeyRing
+from emailcfg.encryption import KeyRing
 from emailcfg.schema import SECRET_PATHS, EmailConfig
 
 MAX_BYTES = 256 * 1024

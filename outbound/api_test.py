@@ -7,8 +7,8 @@ from ninja import Router, Schema
 from pydantic import ConfigDict, Field
 
 from emailcfg import activation, documents, revisions, rules
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.documents import DocumentRefused
-from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import TestSend
 from emailcfg.problems import Problem, answers, require_scope
 from emailcfg.revisions import RevisionGone, RevisionUnreadable

@@ -13,7 +13,8 @@ from emailcfg.schema import General, walk
 from outbound import explained, instances, queries
 from outbound.models import Breaker
 from outbound.retry import SOFT
-from outbound.testsend import DEADLINE_S, Plan
+from outbound.silent_tests import DEADLINE_S
+from outbound.testsend import Plan
 
 
 def found(test: TestSend, plan: Plan, failure: Failure | None) -> list[str]:

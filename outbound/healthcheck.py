@@ -4,7 +4,7 @@ No mail is sent. Whoever has to know is told only when it changes: works to fail
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -12,14 +12,13 @@ from django.utils import timezone
 
 from emailcfg import activation, audit, pins, revisions
 from emailcfg.actor import SYSTEM, Actor
-from emailcfg.encryption import SecretUnavailable
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.models import ActiveConfig, TestSend
 from emailcfg.revisions import RevisionUnreadable
 from emailcfg.schema_migrations import NewerSchema
-from outbound import testrun, testsend
+from outbound import daily_check, testrun, testsend
 from outbound.testsend import Plan, Prepared, TestRefused, TooManyTests
 
-_EVERY = timedelta(days=1)
 _ENDED = (TestSend.State.PASSED, TestSend.State.FAILED)
 
 
@@ -80,11 +79,9 @@ def run(actor: Actor) -> TestSend:
 
 
 def daily(now: datetime) -> bool:
-    """Starts a check when neither a check nor an activation happened for a day. Returns whether it did."""
-    if not _due(activation.current(), now):
-        return False
+    """Starts a check if it is still due. Returns whether it did."""
     with transaction.atomic():
-        if not _due(ActiveConfig.objects.locked(), now):  # another process was first
+        if not daily_check.due(ActiveConfig.objects.locked(), now):  # another process was first
             return False
         try:
             prepared = _prepared(SYSTEM)
@@ -93,12 +90,6 @@ def daily(now: datetime) -> bool:
     if isinstance(prepared, Prepared):
         testrun.start(prepared, then=_tell)
     return True
-
-
-def _due(active: ActiveConfig, now: datetime) -> bool:
-    if active.activated_at is None or active.activated_at > now - _EVERY:
-        return False
-    return not TestSend.objects.filter(source=TestSend.Source.HEALTH, started_at__gt=now - _EVERY).exists()
 
 
 def _prepared(actor: Actor) -> Prepared | TestSend:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_SIZE = 4 * 1024 * 1024
+_SIZE = 512 * 1024
 _HEAD = b"boot "
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

@@ -4,13 +4,11 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from emailcfg import activation
@@ -22,14 +20,13 @@ from emailcfg.models import TestSend
 from emailcfg.providers.base import Failure, Mail, Result, SessionError, Step
 from outbound import caveats, queue, remedies
 from outbound.remedies import Remedy
-from outbound.testsend import DEADLINE_S, Prepared
+from outbound.testsend import Prepared
 from outbound.transport import opened, own_name
 
 logger = logging.getLogger(__name__)
 
 PROBING = "Trying what else the same server offers: ports, encryption, IP version, login method…"
 PROBING_REGION = "Asking SendGrid's other region about the key…"
-_SILENT_S = 45.0  # beyond the two deadlines of a test (opening, and the mail): the search for what would help
 
 _runners = ThreadPoolExecutor(max_workers=4, thread_name_prefix="testsend")
 
@@ -164,19 +161,3 @@ class _Run:
             ehlo_name=own_name(),
         )
         return replace(context, learnt={**context.learnt, **learnt})
-
-
-def settle_silent(test: TestSend) -> TestSend:
-    """Marks a test whose runner fell silent as interrupted; returns it as it now is."""
-    if test.state == TestSend.State.RUNNING and settle_all_silent(TestSend.objects.filter(pk=test.pk)):
-        test.refresh_from_db()
-    return test
-
-
-def settle_all_silent(tests: QuerySet[TestSend] | None = None) -> int:
-    """The same for all tests, so that lists tell it too; returns how many there were."""
-    now = timezone.now()
-    silent = (TestSend.objects.all() if tests is None else tests).filter(
-        state=TestSend.State.RUNNING, beat_at__lt=now - timedelta(seconds=2 * DEADLINE_S + _SILENT_S)
-    )
-    return silent.update(state=TestSend.State.INTERRUPTED, finished_at=now)

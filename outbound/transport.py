@@ -19,9 +19,10 @@ def opened(config: EmailConfig) -> EmailConfig:
     """The configuration with the stored secrets of its selected service decrypted for the destination they were
     entered for. The other service is left out: a broken key of it stops no mail.
 
-    Raises emailcfg.encryption.SecretUnavailable."""
+    Raises emailcfg.destinations.SecretUnavailable."""
     used = config.as_used()
-    return secrets.open_all(used, secrets.key_ring()) if used.provider is not None else used
+    encrypted = used.provider is not None and secrets.has_stored(used)
+    return secrets.open_all(used, secrets.key_ring()) if encrypted else used
 
 
 def session_of(config: EmailConfig, *, deadline_s: float | None = None) -> Session:

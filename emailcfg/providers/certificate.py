@@ -4,16 +4,20 @@ import socket
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from typing import TYPE_CHECKING
 
 from emailcfg.providers.reply import words
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 
 def facts_of(der: bytes, *, now: datetime | None = None) -> dict[str, object]:
     """Names, issuer, dates (UTC), days left and the SHA-256 fingerprint of a certificate in DER; empty when
     it can't be read. The text is the server's and is cleaned like any other."""
+    from cryptography import x509  # here: it takes 8 MB, and a relay without TLS shows no certificate
+    from cryptography.hazmat.primitives import hashes
+
     try:
         certificate = x509.load_der_x509_certificate(der)
         names = _names(certificate)
@@ -31,7 +35,9 @@ def facts_of(der: bytes, *, now: datetime | None = None) -> dict[str, object]:
         return {}
 
 
-def _names(certificate: x509.Certificate) -> list[str]:
+def _names(certificate: "x509.Certificate") -> list[str]:
+    from cryptography import x509
+
     try:
         san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         return [*san.get_values_for_type(x509.DNSName), *map(str, san.get_values_for_type(x509.IPAddress))]

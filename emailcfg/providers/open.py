@@ -2,7 +2,6 @@
 
 from emailcfg.network import NetworkPolicy
 from emailcfg.providers.base import Session
-from emailcfg.providers.sendgrid import SendGridSession
 from emailcfg.providers.smtp import SmtpSession
 from emailcfg.schema import EmailConfig
 
@@ -28,5 +27,7 @@ def session_for(
             config.smtp, policy=policy, ehlo_default=ehlo_default, deadline_s=deadline_s, trust_file=trust_file
         )
     if config.provider == "sendgrid":
+        from emailcfg.providers.sendgrid import SendGridSession  # here: its packages take 2 MB
+
         return SendGridSession(config.sendgrid, api_url=sendgrid_api_url, deadline_s=deadline_s, trust_file=trust_file)
     raise NoProvider("No delivery service is on.")

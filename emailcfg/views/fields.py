@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from django.forms import BoundField
 
 from emailcfg import drafts, pins, secrets, tested
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.editing import Editing, SecretState, Understood, understand
-from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, EmailForm, SecretsForm, form_for, name_of, path_of
 from emailcfg.models import Secret
 from emailcfg.pins import Pin, PinRefused

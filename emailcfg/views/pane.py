@@ -13,8 +13,8 @@ from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
 from emailcfg import drafts, past_tests, posted_secrets, revisions
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.drafts import DraftConflict, Typed
-from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, name_of
 from emailcfg.providers import ses
 from emailcfg.providers.presets import PRESETS

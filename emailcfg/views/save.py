@@ -17,8 +17,8 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from emailcfg import activation, diff, drafts, reauthentication, revisions, secrets
 from emailcfg.activation_errors import ActivationError
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.drafts import DraftConflict
-from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, name_of
 from emailcfg.models import ActiveConfig, ConfigRevision
 from emailcfg.preflight import Consequence, Level, of_config, stops_all_mail

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from emailcfg import confirmation, revisions
-from emailcfg.encryption import SecretUnavailable
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.models import ActiveConfig
 from emailcfg.pins import PinRefused
 from emailcfg.providers.base import Session

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.utils import timezone
 
 from emailcfg import activation, confirmation, restored
-from outbound import database_file, healthcheck, retention, testrun
+from outbound import daily_check, database_file, retention, silent_tests
 from outbound.engine import recover, reports
 from outbound.engine.settle import Policy
 
@@ -69,8 +69,8 @@ class Upkeep:
             recover.replay(self._folder, self._policy, now)
             self._sweep_leases()
             retention.daily(now)
-            healthcheck.daily(now)
-            testrun.settle_all_silent()
+            daily_check.start(now)
+            silent_tests.settle_all()
 
     def _sweep_leases(self) -> None:
         """Leases are kept by the database's clock. When that jumped (it was set, the machine slept) all of them may

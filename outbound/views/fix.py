@@ -9,8 +9,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from emailcfg import diff, drafts, revisions
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.drafts import DraftConflict, Typed
-from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, name_of
 from emailcfg.models import TestSend
 from emailcfg.requests import session_key, user_of

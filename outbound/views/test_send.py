@@ -10,15 +10,15 @@ from django_htmx.http import trigger_client_event
 
 from emailcfg import activation, audit, revisions, rules
 from emailcfg.actor import Actor
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.drafts import DraftConflict
-from emailcfg.encryption import SecretUnavailable
 from emailcfg.forms import SECRET_NAMES, name_of
 from emailcfg.models import TestSend
 from emailcfg.requests import actor_of
 from emailcfg.schema_migrations import NewerSchema
 from emailcfg.views.fields import TITLES
 from emailcfg.views.pane import state_response, store_posted
-from outbound import receipts, testrun, testsend, transcript
+from outbound import receipts, silent_tests, testrun, testsend, transcript
 from outbound.receipts import ReceiptRefused
 from outbound.testsend import Plan, TestRefused
 
@@ -108,7 +108,7 @@ def _shown(request: HttpRequest, test: TestSend, *, on_form: bool | None = None,
 @require_GET
 def progress(request: HttpRequest, pk: int) -> HttpResponse:
     """The test as it stands; the page asks again while it runs. Opened by its address it is a page of its own."""
-    return _shown(request, testrun.settle_silent(get_object_or_404(TestSend, pk=pk)))
+    return _shown(request, silent_tests.settle(get_object_or_404(TestSend, pk=pk)))
 
 
 @require_POST

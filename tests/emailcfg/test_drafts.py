@@ -7,9 +7,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from emailcfg import drafts, secrets
+from emailcfg.destinations import KeyRingUnusable
 from emailcfg.drafts import DraftConflict, Typed
 from emailcfg.editing import Editing, understand
-from emailcfg.encryption import KeyRingUnusable
 from emailcfg.models import ConfigRevision, FormDraft
 from emailcfg.schema import EmailConfig, StoredSecret
 from tests.emailcfg.conftest import write_key_file

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
 
-from emailcfg.encryption import Destination, KeyRing, KeyRingUnusable, SecretMisdirected, SecretUndecryptable
+from emailcfg.destinations import Destination, KeyRingUnusable, SecretMisdirected, SecretUndecryptable
+from emailcfg.encryption import KeyRing
 from tests.emailcfg.conftest import write_key_file
 from tests.emailcfg.making import a_config
 

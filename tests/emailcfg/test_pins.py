@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from emailcfg import activation, pins, revisions, secrets
-from emailcfg.encryption import SecretMisdirected
+from emailcfg.destinations import SecretMisdirected
 from emailcfg.pins import PinRefused
 from tests.emailcfg.conftest import write_key_file
 from tests.emailcfg.making import a_config, a_revision, activated

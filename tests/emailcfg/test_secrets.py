@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from emailcfg import revisions, secrets
-from emailcfg.encryption import SecretMisdirected, SecretUndecryptable
+from emailcfg.destinations import SecretMisdirected, SecretUndecryptable
 from emailcfg.models import ConfigRevision, Secret
 from emailcfg.schema import StoredSecret
 from tests.emailcfg.conftest import write_key_file

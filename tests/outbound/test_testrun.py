@@ -16,7 +16,7 @@ from emailcfg.models import TestSend
 from emailcfg.network import NetworkPolicy
 from emailcfg.providers.sendgrid import BASE_URLS
 from emailcfg.schema import EmailConfig
-from outbound import remedies, testrun, testsend, transcript
+from outbound import remedies, silent_tests, testrun, testsend, transcript
 from outbound.testsend import Plan
 from tests.outbound.making import ANA, a_config
 from tests.servers.certificates import TestAuthority
@@ -347,5 +347,5 @@ def test_what_the_operator_pinned_is_tested_as_it_runs(smtp_server: SmtpServers,
 def test_a_test_whose_process_died_is_told_to_be_interrupted_in_lists_too(smtp_server: SmtpServers) -> None:
     dead, living = (testsend.prepare(a_plan(a_config(smtp_server().port)), ANA).test for _ in range(2))
     TestSend.objects.filter(pk=dead.pk).update(beat_at=timezone.now() - timedelta(minutes=3))
-    assert testrun.settle_all_silent() == 1
+    assert silent_tests.settle_all() == 1
     assert {test.pk: test.state for test in TestSend.objects.all()} == {dead.pk: "interrupted", living.pk: "running"}

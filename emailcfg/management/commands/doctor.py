@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 
 from emailcfg import activation, confirmation, obstacles, pins, revisions, secrets
-from emailcfg.encryption import SecretUnavailable
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.models import ConfigRevision
 from emailcfg.schema_migrations import NewerSchema
 

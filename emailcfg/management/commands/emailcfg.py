@@ -14,8 +14,8 @@ from emailcfg import activation, confirmation, diff, documents, history, preflig
 from emailcfg.activation import Activated
 from emailcfg.activation_errors import ActivationError
 from emailcfg.actor import Actor
+from emailcfg.destinations import SecretUnavailable
 from emailcfg.documents import DocumentRefused
-from emailcfg.encryption import SecretUnavailable
 from emailcfg.models import ActiveConfig, ConfigRevision
 from emailcfg.pins import PinRefused
 from emailcfg.revisions import RevisionError

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from emailcfg import audit, rotation, secrets
 from emailcfg.actor import Actor
-from emailcfg.encryption import SecretUnavailable
+from emailcfg.destinations import SecretUnavailable
 
 
 class Command(BaseCommand):

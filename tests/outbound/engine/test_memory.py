@@ -1,8 +1,11 @@
 """However much waits, a delivering process needs no more memory than for what it may hold of it at once."""
 
 import base64
+import os
 import random
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,10 +18,10 @@ from django.db import transaction
 from emailcfg.providers import shape
 from outbound import queue
 from outbound.engine.held import MAX_HELD_BYTES
-from outbound.engine.store import BATCH_BYTES
+from outbound.engine.lanes import LOADED_BYTES
 from outbound.engine.transport import HTTP_CONNECTIONS
 from outbound.models import Message, MessageBody
-from tests.outbound.engine.running import spawned, until
+from tests.outbound.engine.running import ROOT, spawned, until
 from tests.outbound.engine.sink import ApiSink, CountingServer, Hook, Sink
 from tests.outbound.making import ANA, a_config, a_sendgrid_config, activate, queued
 
@@ -31,10 +34,10 @@ LARGE = 2_000_000  # bytes of a mail
 MANY = 80
 CONNECTIONS = 5  # of SMTP, when the configuration says nothing else
 
-# What the code holds at most, beside what an idle process needs. A claim is made below MAX_HELD_BYTES and brings
-# BATCH_BYTES; each may be passed by less than a mail. The database reads a large mail alone: its page, SQLite's value
-# and its cast, and the driver's copy.
-HELD = MAX_HELD_BYTES + BATCH_BYTES + 2 * LARGE
+# What the code holds at most, beside what an idle process needs. Of all that is claimed (MAX_HELD_BYTES and more) only
+# LOADED_BYTES wait with their content, passed by less than a mail. The database reads a large mail alone: its page,
+# SQLite's value and its cast, and the driver's copy.
+HELD = LOADED_BYTES + LARGE
 LOADING = 4 * LARGE
 # Each connection of SMTP has the mail with its dots doubled, and the write in which that stands; one lane, as they run
 # in one thread, may be making the second of two such writes.
@@ -106,6 +109,38 @@ def test_a_backlog_of_large_mails_is_drained_with_what_the_limits_allow(
         assert process.wait(30) == 0
     assert set(sink.taken.values()) == {1}
     assert needed < limit
+
+
+def test_a_process_that_delivers_to_a_plain_relay_loads_neither_encryption_nor_what_tests_and_pages_need(
+    tmp_path: Path,
+) -> None:
+    program = "import django, sys; django.setup(); import outbound.management.commands.outbound; print(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    own = {**os.environ, "DJANGO_SETTINGS_MODULE": "adminapp.settings", "DATA_DIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.split())
+    assert "outbound.engine.lanes" in loaded
+    unneeded = {"cryptography", "sendgrid", "ninja", "emailcfg.diagnosis", "outbound.submit"}
+    assert not loaded & unneeded
+
+
+def test_a_process_loads_encryption_once_a_stored_password_has_to_be_opened() -> None:
+    with Sink() as sink:
+        activate(a_config(sink.port))
+        process = spawned()
+        queued(1)
+        until(lambda: Message.objects.filter(state="sent").count() == 1)
+        assert "_rust" not in _mapped(process.pid)
+        activate(a_config(sink.port, username="ana", password="secret word"))
+        until(lambda: "_rust" in _mapped(process.pid))
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def _mapped(pid: int) -> str:
+    """What a process has mapped of cryptography."""
+    maps = Path(f"/proc/{pid}/maps").read_text()
+    return " ".join(line for line in maps.splitlines() if "cryptography" in line)
 
 
 @pytest.mark.slow
