@@ -15,16 +15,20 @@ TOGETHER = 50  # rows of one statement; SQLite takes 32,766 values
 
 def insert(cursor: Any, into: str, values: str, rows: Sequence[tuple[Any, ...]], *, together: int = TOGETHER) -> None:
     """Inserts `rows` into `into` ("table (a, b)"), each as `values` ("(%s, %s)"). Raises Django's database errors."""
-    database = cursor.db  # found at once, unlike django.db.connection, which looks for the thread's at every use
+    vendor = cursor.db.vendor
     for at in range(0, len(rows), together):
         part = rows[at : at + together]
-        statement = _statement(into, values, len(part), database.vendor)
-        parameters = tuple(chain.from_iterable(part))
-        if database.vendor == "sqlite":
-            with database.wrap_database_errors:
-                sqlite3.Cursor.execute(cursor.cursor, statement, parameters)
-        else:
-            cursor.execute(statement, parameters)
+        execute(cursor, _statement(into, values, len(part), vendor), tuple(chain.from_iterable(part)))
+
+
+def execute(cursor: Any, statement: str, parameters: tuple[Any, ...] = ()) -> None:
+    """Executes a statement whose placeholders are the driver's. Raises Django's database errors."""
+    database = cursor.db  # found at once, unlike django.db.connection, which looks for the thread's at every use
+    if database.vendor == "sqlite":
+        with database.wrap_database_errors:
+            sqlite3.Cursor.execute(cursor.cursor, statement, parameters)
+    else:
+        cursor.execute(statement, parameters)
 
 
 @lru_cache(maxsize=256)

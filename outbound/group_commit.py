@@ -5,11 +5,14 @@ transaction, and then hands the lead on. Nobody waits for company, so a single r
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection
+
+from outbound import bulk
 
 MAX_GROUP = 64
 
@@ -20,7 +23,7 @@ T = TypeVar("T")
 class _Turn:
     """The work of one thread. Who does not lead waits for `called`; then it leads, or `answer` or `error` is there."""
 
-    work: Callable[[], Any]
+    work: Callable[[Any], Any]
     called: threading.Event | None = None
     leads: bool = False
     answer: Any = None
@@ -41,11 +44,13 @@ class GroupCommit:
         self._waiting: list[_Turn] = []
         self._led = False
 
-    def run(self, work: Callable[[], T]) -> T:
-        """Runs `work` in a transaction, maybe in another thread, and returns its answer once that is committed.
-        Raises what it raised. Within a transaction of the caller's it is simply run."""
+    def run(self, work: Callable[[Any], T]) -> T:
+        """Runs `work` in a transaction, maybe in another thread, and returns its answer once that is committed. It is
+        given a cursor and writes by nothing else. Raises what it raised. Within a transaction of the caller's it is
+        simply run."""
         if connection.in_atomic_block:
-            return work()
+            with connection.cursor() as cursor:
+                return work(cursor)
         mine = _Turn(work)
         with self._lock:
             mine.leads, self._led = not self._led, True
@@ -80,12 +85,28 @@ class GroupCommit:
 
     def _commit(self, group: list[_Turn]) -> None:
         try:
-            with transaction.atomic():
+            with connection.cursor() as cursor, _transaction(cursor):
                 for turn in group:
-                    turn.answer = turn.work()
+                    turn.answer = turn.work(cursor)
         except Exception as error:  # noqa: BLE001 - raised again in the thread that it belongs to
             if len(group) == 1:
                 group[0].error = error
                 return
             for turn in group:
                 self._commit([turn])
+
+
+@contextmanager
+def _transaction(cursor: Any) -> Iterator[None]:
+    """As transaction.atomic, for whoever writes by this cursor alone: Django's bookkeeping for nested blocks takes a
+    sixth of the time in which a request is accepted."""
+    bulk.execute(cursor, "BEGIN IMMEDIATE" if cursor.db.vendor == "sqlite" else "BEGIN")
+    try:
+        yield
+        bulk.execute(cursor, "COMMIT")
+    except BaseException:
+        try:
+            bulk.execute(cursor, "ROLLBACK")
+        except DatabaseError:  # the connection is of no use any more, or there is nothing left to undo
+            connection.close()
+        raise

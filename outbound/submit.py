@@ -80,12 +80,17 @@ def submit(submissions: Sequence[Submission], *, token: ApiToken | None = None) 
 
     Raises NotConfigured, DiskNearlyFull, BatchRefused, KeyReused."""
     check_disk()
+    if _last_seen is not None:  # nearly always it is active still, and nobody has to look
+        try:
+            return _accept(submissions, token, _last_seen)
+        except (_ActiveChanged, IntegrityError, BatchRefused, NotConfigured):
+            pass  # which may be due to what was seen last
     for _ in range(3):
         try:
-            return _accept(submissions, token)
-        except IntegrityError:  # the same key, or an id, won elsewhere in this moment: look again
+            return _accept(submissions, token, _look())
+        except (_ActiveChanged, IntegrityError):  # or the same key, or an id, won elsewhere in this moment
             continue
-    return _accept(submissions, token)
+    return _accept(submissions, token, _look())
 
 
 _shared = GroupCommit()
@@ -98,20 +103,38 @@ def check_disk() -> None:
         raise DiskNearlyFull("The disk of this service is nearly full. Nothing was accepted; repeat the request later.")
 
 
+class _ActiveChanged(Exception):
+    """Another revision became active since the mails were composed. Nothing was accepted."""
+
+
+_Active = tuple[int, str]  # number and content hash of a revision
+_last_seen: _Active | None = None
 _ACTIVE = (
     "SELECT r.number, r.content_hash FROM emailcfg_activeconfig a "
     "JOIN emailcfg_configrevision r ON r.number = a.revision_id WHERE a.singleton = 1"
 )
 
 
-def _active_general(cursor: Any) -> General:
-    """The sender's settings that are active now. Raises NotConfigured."""
-    cursor.execute(_ACTIVE)  # raw SQL: every request asks
-    row = cursor.fetchone()
-    if row is None:
+def _active(cursor: Any) -> _Active | None:
+    bulk.execute(cursor, _ACTIVE)  # every request asks
+    row: _Active | None = cursor.fetchone()
+    return row
+
+
+def _look() -> _Active:
+    """What is active now. Raises NotConfigured."""
+    global _last_seen
+    with connection.cursor() as cursor:
+        _last_seen = found = _active(cursor)
+    if found is None:
         raise NotConfigured("No configuration is active yet, so there is no sender address. Activate one, then repeat.")
+    return found
+
+
+def _general_of(active: _Active) -> General:
+    """The sender's settings of a revision. Raises NotConfigured."""
     try:
-        return _general(*row)
+        return _general(*active)
     except (revisions.RevisionError, NewerSchema, PinRefused) as error:
         raise NotConfigured(str(error)) from error
 
@@ -121,12 +144,11 @@ def _general(number: int, content_hash: str) -> General:
     return revisions.for_use(revisions.get(number)).general
 
 
-def _accept(submissions: Sequence[Submission], token: ApiToken | None) -> list[Accepted]:
-    """Looks up, composes and prepares before the transaction, in which others can't write. Keys are unique in the
-    database: where the same request is accepted twice in this moment, the second one raises IntegrityError."""
-    with connection.cursor() as cursor:
-        general = _active_general(cursor)
-        known = _known(cursor, submissions, token)
+def _accept(submissions: Sequence[Submission], token: ApiToken | None, active: _Active) -> list[Accepted]:
+    """Looks up, composes and prepares before the transaction, in which others can't write; only there it is certain
+    that this revision is active, else _ActiveChanged is raised. Keys are unique in the database: where the same request
+    is accepted twice in this moment, the second one raises IntegrityError."""
+    general, known = _general_of(active), _known(submissions, token)
     fresh: list[tuple[int, Submission]] = []
     places: list[Accepted | int] = []  # what was accepted before, or a place among the fresh
     for index, submission in enumerate(submissions):
@@ -144,24 +166,30 @@ def _accept(submissions: Sequence[Submission], token: ApiToken | None) -> list[A
     mails = _composed(fresh, general, single=len(submissions) == 1)
     rows = _Rows([submission for _, submission in fresh], mails, token)
     if fresh:
-        _shared.run(rows.insert)
+        _shared.run(partial(_insert, rows, active))
+        _hint(rows.accepted)
     accepted = rows.accepted
     return [place if isinstance(place, Accepted) else accepted[place] for place in places]
 
 
-def _known(
-    cursor: Any, submissions: Sequence[Submission], token: ApiToken | None
-) -> dict[str, tuple[str, Accepted | int]]:
+def _insert(rows: "_Rows", active: _Active, cursor: Any) -> None:
+    if _active(cursor) != active:
+        raise _ActiveChanged
+    rows.insert(cursor)
+
+
+def _known(submissions: Sequence[Submission], token: ApiToken | None) -> dict[str, tuple[str, Accepted | int]]:
     keys = {submission.idempotency_key for submission in submissions if submission.idempotency_key}
     if not keys or token is None:
         return {}
-    cursor.execute(
-        "SELECT k.key, k.body_hash, m.id, m.message_id FROM outbound_idempotencykey k "  # noqa: S608
-        "JOIN outbound_message m ON m.id = k.message_id "
-        f"WHERE k.token_id = %s AND k.key IN ({','.join(['%s'] * len(keys))})",
-        [token.pk, *keys],
-    )
-    return {key: (body_hash, Accepted(pk, message_id)) for key, body_hash, pk, message_id in cursor.fetchall()}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT k.key, k.body_hash, m.id, m.message_id FROM outbound_idempotencykey k "  # noqa: S608
+            "JOIN outbound_message m ON m.id = k.message_id "
+            f"WHERE k.token_id = %s AND k.key IN ({','.join(['%s'] * len(keys))})",
+            [token.pk, *keys],
+        )
+        return {key: (body_hash, Accepted(pk, message_id)) for key, body_hash, pk, message_id in cursor.fetchall()}
 
 
 def _composed(fresh: Sequence[tuple[int, Submission]], general: General, *, single: bool) -> list[Composed]:
@@ -194,7 +222,9 @@ _LARGE = 100_000  # bytes of a mail: such go one by one, for the driver copies w
 def enqueue(submission: Submission, mail: Composed) -> Accepted:
     """Writes a composed mail into the queue, in the caller's transaction."""
     rows = _Rows([submission], [mail], None)
-    rows.insert()
+    with connection.cursor() as cursor:
+        rows.insert(cursor)
+    _hint(rows.accepted)
     return rows.accepted[0]
 
 
@@ -234,15 +264,18 @@ class _Rows:
                 self._keys.append((token_id, submission.idempotency_key, submission.body_hash, pk))
             self.accepted.append(Accepted(pk, mail.message_id))
 
-    def insert(self) -> None:
-        if settings.BROKER_URL:  # asked here too: without one nothing is prepared for after the commit
-            transaction.on_commit(partial(hints.offer, [one.id for one in self.accepted]), robust=True)
-        with connection.cursor() as cursor:
-            bulk.insert(cursor, _MESSAGE, _MESSAGE_ROW, self._messages)
-            together = 1 if self._large else bulk.TOGETHER
-            bulk.insert(cursor, _BODY, "(%s, %s, %s, %s, %s)", self._bodies, together=together)
-            bulk.insert(cursor, _RECIPIENT, _RECIPIENT_ROW, self._recipients)
-            bulk.insert(cursor, _KEY, "(%s, %s, %s, %s)", self._keys)
+    def insert(self, cursor: Any) -> None:
+        bulk.insert(cursor, _MESSAGE, _MESSAGE_ROW, self._messages)
+        together = 1 if self._large else bulk.TOGETHER
+        bulk.insert(cursor, _BODY, "(%s, %s, %s, %s, %s)", self._bodies, together=together)
+        bulk.insert(cursor, _RECIPIENT, _RECIPIENT_ROW, self._recipients)
+        bulk.insert(cursor, _KEY, "(%s, %s, %s, %s)", self._keys)
+
+
+def _hint(accepted: Sequence[Accepted]) -> None:
+    """Tells the workers once it is committed, which may be now."""
+    if settings.BROKER_URL:  # asked here too: without one nothing is prepared
+        transaction.on_commit(partial(hints.offer, [one.id for one in accepted]), robust=True)
 
 
 def shown_subject(mail: Composed) -> str:

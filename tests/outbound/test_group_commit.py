@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from outbound.group_commit import GroupCommit
@@ -19,17 +20,22 @@ class Refused(Exception):
     pass
 
 
-def _put(name: str) -> Callable[[], int]:
+Work = Callable[[Any], int]
+
+
+def _put(name: str) -> Work:
     """Work that writes a row and answers in which thread it ran."""
 
-    def work() -> int:
-        RateBucket.objects.create(provider=name, at=timezone.now())
+    def work(cursor: Any) -> int:
+        cursor.execute(
+            "INSERT INTO outbound_ratebucket (provider, tokens, at) VALUES (%s, 0, %s)", [name, "2026-11-28"]
+        )
         return threading.get_ident()
 
     return work
 
 
-def _refuse() -> int:
+def _refuse(cursor: Any) -> int:
     raise Refused
 
 
@@ -37,16 +43,16 @@ def _names() -> set[str]:
     return set(RateBucket.objects.values_list("provider", flat=True))
 
 
-def _together(shared: GroupCommit, works: list[Callable[[], int]]) -> list["Future[int]"]:
+def _together(shared: GroupCommit, works: list[Work]) -> list["Future[int]"]:
     """Runs these works from a thread each, all of which come while an earlier commit is under way."""
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow() -> int:
+    def slow(cursor: Any) -> int:
         begun.set()
         assert go_on.wait(20)
-        return _put("slow")()
+        return _put("slow")(cursor)
 
-    def run(work: Callable[[], int]) -> int:
+    def run(work: Work) -> int:
         try:
             return shared.run(work)
         finally:
@@ -78,13 +84,9 @@ def test_an_exception_concerns_only_whose_work_raised_it() -> None:
 def test_a_row_that_can_not_be_written_keeps_no_other_from_its_place() -> None:
     RateBucket.objects.create(provider="taken", at=timezone.now())
 
-    def half_done() -> int:
-        _put("half")()
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO outbound_ratebucket (provider, tokens, at) SELECT provider, 0, at FROM outbound_ratebucket"
-            )
-        return 0
+    def half_done(cursor: Any) -> int:
+        _put("half")(cursor)
+        return _put("taken")(cursor)
 
     good, bad, other = _together(GroupCommit(), [_put("a"), half_done, _put("b")])
     assert isinstance(bad.exception(), IntegrityError)
@@ -96,6 +98,37 @@ def test_after_a_failure_the_next_is_served() -> None:
     shared = GroupCommit()
     with pytest.raises(Refused):
         shared.run(_refuse)
+    shared.run(_put("a"))
+    assert _names() == {"a"}
+
+
+def test_what_only_the_commit_refuses_is_undone_and_keeps_nothing_locked() -> None:
+    def of_no_message(cursor: Any) -> int:
+        _put("half")(cursor)
+        cursor.execute(
+            "INSERT INTO outbound_messagebody (message_id, mail_from, content, shape, hidden) "
+            "VALUES (1, '', '', 0, '[]')"
+        )
+        return 0  # the foreign key is looked at by the commit
+
+    shared = GroupCommit()
+    with pytest.raises(IntegrityError):
+        shared.run(of_no_message)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: (shared.run(_put("a")), connection.close())).result()
+    assert _names() == {"a"}
+
+
+def test_a_connection_that_broke_under_the_work_is_replaced() -> None:
+    shared = GroupCommit()
+
+    def broken(cursor: Any) -> int:
+        _put("half")(cursor)
+        cursor.db.connection.close()
+        return _put("more")(cursor)
+
+    with pytest.raises(DatabaseError):
+        shared.run(broken)
     shared.run(_put("a"))
     assert _names() == {"a"}
 
