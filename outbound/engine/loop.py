@@ -143,9 +143,12 @@ class Engine:
         if self._generations.changed(pulse):
             self._take_up()
         self._after_trouble(now)
+        if pulse.paused and self._not_begun():
+            self._put_back(self._pools.current.not_begun() + self._held.fresh, now)
         self._hand_out(now, anew=False)
         self._pools.collect(self._events)
-        room = self._held.room() if self._not_begun() <= LOW_WATER else 0
+        alone = self._held.works.keys() <= set(reports.ids(self._events))  # nothing else is in flight
+        room = self._held.room() if self._not_begun() <= LOW_WATER and (alone or not self._held.suspect) else 0
         wants = room > 0 and self._may_claim(pulse, now)
         if not self._events and not wants:
             return False
@@ -158,7 +161,6 @@ class Engine:
             pulse = self._pulse()
             self._record(events, pulse, now)
             if wants and self._generations.decided(pulse) and not pulse.paused:
-                alone = self._held.works.keys() <= set(reports.ids(events))
                 limit = min(store.BATCH, room)
                 claimed = claiming.claim(self._lease, self.transport, self._holds, limit, pulse, now, alone=alone)
                 self._more = len(claimed) == limit
