@@ -3,6 +3,7 @@
 Each round is one transaction: it records what the lanes finished and claims what they do next. In between the loop
 sleeps until a lane wants something, at most POLL_S, which is also how soon an activation is taken up."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -113,9 +114,9 @@ class Engine:
                 self.presence.leave()
                 self.presence = Presence()
                 self._begin()
-            self._upkeep.tick()
             if time.monotonic() >= self._beat_at:
-                self._beat()
+                self._beat()  # first, for the sweep takes what a lease held that lapsed while the database was away
+            self._upkeep.tick()
             self._look_for_restart()
             busy = self._turn()
         except DatabaseError as error:  # locked, full, gone: what happened is in the journal; try again
@@ -189,11 +190,14 @@ class Engine:
 
     def _after_trouble(self, now: datetime) -> None:
         """The database failed in the last round. Messages that its last commit may have claimed without this process
-        learning of it go back; those it knows of and could not load are still to be handed out."""
+        learning of it go back, and what it may have recorded is not recorded again; those claimed that this process
+        knows of and could not load are still to be handed out."""
         if self._uncertain:
             with transaction.atomic():
-                mine = Message.objects.filter(state="sending", lease=self._lease)
-                recover.free([row for row in mine if row.pk not in self._held.works], now)
+                mine = {row.pk: row for row in Message.objects.filter(state="sending", lease=self._lease)}
+                recover.free([row for pk, row in mine.items() if pk not in self._held.works], now)
+            self._events = [event for event in self._events if mine.keys() >= set(reports.ids([event]))]
+            self._held.forget(self._held.works.keys() - mine.keys())
             self._uncertain = False
 
     def _not_begun(self) -> int:
@@ -294,10 +298,12 @@ class Engine:
     def _finish(self) -> None:
         """Ends what is in flight, records it and leaves no claim behind."""
         left = self._pools.retire() + self._held.fresh
-        instances.beat(self.presence.row, state=State.STOPPING, generation=self.transport.generation)
+        with contextlib.suppress(DatabaseError):  # what is in flight is waited for in any case
+            instances.beat(self.presence.row, state=State.STOPPING, generation=self.transport.generation)
         self._pools.join(self._events)
+        now = timezone.now()
+        self._after_trouble(now)
         with transaction.atomic():
-            now = timezone.now()
             self._record(self._events, self._pulse(), now)
             store.release(self._lease, left, now)
         self._settled(self._events)
