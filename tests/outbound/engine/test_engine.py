@@ -149,6 +149,37 @@ def test_a_send_in_flight_ends_on_the_old_way_when_another_is_activated() -> Non
     assert sorted(stamps.values()) == [1] * first.count + [2] * second.count
 
 
+def test_a_retry_leaves_by_what_is_active_then(scripted_smtp: Scripted, settings: Any) -> None:
+    settings.RETRY_FIRST_S = 0.5
+    server = scripted_smtp({"RCPT": "451 4.7.1 Greylisted"})
+    with Sink() as second:
+        activate(a_config(server.port))
+        (waiting,) = queued(1)
+        with running():
+            until(lambda: Message.objects.get(pk=waiting).state == "deferred")
+            activate(a_config(second.port))
+            until(_sent(1))
+        assert second.count == 1
+    assert list(Attempt.objects.order_by("pk").values_list("generation", flat=True)[:1]) == [1]
+    assert Attempt.objects.get(code=250).generation == 2
+
+
+def test_what_another_process_learnt_of_the_server_holds_this_one_too() -> None:
+    with Sink() as sink:
+        active = activate(a_config(sink.port))
+        with running():
+            queued(1)
+            until(_sent(1))
+            later = timezone.now() + timedelta(hours=1)
+            Breaker.objects.create(
+                generation=active.generation, is_open=True, failures=1, error_class="configuration", next_probe_at=later
+            )
+            queued(20)
+            time.sleep(1)  # of rounds in which it could claim
+        assert sink.count == 1
+    assert Message.objects.filter(attempts=0, state="queued").count() == 20
+
+
 def test_twenty_activations_in_a_row_end_at_the_newest() -> None:
     with Sink() as sink:
         activate(a_config(sink.port))
