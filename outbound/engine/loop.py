@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from outbound import instances, restart
+from outbound import breaker, instances, restart
 from outbound.engine import claiming, recover, reports, store
 from outbound.engine.generations import Generations
 from outbound.engine.held import LOW_WATER, Held
@@ -184,8 +184,10 @@ class Engine:
             self.transport = transport
             left = self._pools.retire() + self._held.fresh
             self._pools.begin(transport, self._lease, self.journal)
+            now = timezone.now()
             if left:  # claimed and not begun: the new generation decides
-                self._put_back(left, timezone.now())
+                self._put_back(left, now)
+            breaker.let_go_of_others(transport.generation, now=now)
         self._beat()
 
     def _after_trouble(self, now: datetime) -> None:

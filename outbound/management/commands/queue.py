@@ -25,10 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         paused = options["verb"] == "pause"
-        if paused:
-            changed = queue.pause(actor=_ACTOR, reason=options["reason"])
-        else:
-            changed = queue.resume(actor=_ACTOR)
+        changed = queue.pause(actor=_ACTOR, reason=options["reason"]) if paused else queue.resume(actor=_ACTOR)
         if options["json"]:
             self.stdout.write(json.dumps({"paused": paused, "changed": changed}))
             return

@@ -3,9 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from emailcfg.providers.base import ErrorClass, Failure, Stage
 from outbound import queue
@@ -13,9 +15,10 @@ from outbound.engine import lanes
 from outbound.engine.lanes import Pool
 from outbound.engine.work import Broken, Stamp, Tripped, Work
 from outbound.models import Attempt, Breaker, Message
+from outbound.submit import Submission, submit
 from tests.outbound.engine.running import running, until
 from tests.outbound.engine.sink import Sink
-from tests.outbound.making import ANA, a_config, activate, queued
+from tests.outbound.making import ANA, a_config, a_request, activate, queued
 from tests.servers.scripted import ScriptedSmtp
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,6 +87,40 @@ def test_mail_of_a_refused_sender_is_not_tried_message_by_message(scripted_smtp:
     assert Breaker.objects.get(is_open=True).sender == "old@acme.example"
     tried = sum(line.startswith("MAIL FROM:<old") for line in server.commands)
     assert tried == Attempt.objects.filter(message__in=old).count() <= 10  # connections, twice
+
+
+OLD = "old@acme.example"
+
+
+def _let_go(how: str, generation: int, port: int) -> None:
+    if how == "try now":
+        assert queue.try_now(generation, actor=ANA)
+    elif how == "another configuration":
+        activate(a_config(port, general={"sender_email": "new@acme.example"}))
+    else:
+        Breaker.objects.update(next_probe_at=timezone.now())
+        Message.objects.filter(pk=Message.objects.filter(state="queued").earliest("pk").pk).update(
+            due_at=timezone.now()
+        )
+
+
+@pytest.mark.parametrize("how", ["try now", "another configuration", "a probe"])
+def test_mail_of_a_sender_that_is_taken_again_leaves_at_once(
+    scripted_smtp: Callable[..., ScriptedSmtp], how: str
+) -> None:
+    """It was put off until the next probe, which may be an hour away; one with a time of its own keeps that."""
+    server = scripted_smtp({"MAIL": ["550 5.1.8 Sender address rejected", "250 Ok"]})
+    active = activate(a_config(server.port, max_connections=1, general={"sender_email": OLD}))
+    queued(50)
+    soon = timezone.now() + timedelta(seconds=50)
+    (later,) = submit([Submission(a_request(), not_before=soon)])
+    with running():
+        until(lambda: Breaker.objects.filter(is_open=True, sender=OLD).exists())
+        put_off = Message.objects.filter(state="queued", due_at__gt=soon)
+        until(lambda: put_off.count() == 50)
+        _let_go(how, active.generation, server.port)
+        until(lambda: Message.objects.filter(state="sent").count() == 50)
+    assert Message.objects.get(state="queued").pk == later.id
 
 
 # Without an engine
