@@ -69,6 +69,20 @@ def test_when_the_clock_jumps_a_living_process_keeps_what_it_has_in_flight(tmp_p
     assert Lease.objects.filter(pk=lease.pk).exists()
 
 
+def test_when_the_database_was_away_for_longer_than_a_lease_the_others_renew_theirs_first(tmp_path: Path) -> None:
+    clocks = Clocks()
+    lease = claimed(clocks, for_s=600)
+    upkeep = clocks.upkeep(tmp_path)
+    upkeep.tick()
+    clocks.pass_seconds(700)  # in which no look succeeded
+    upkeep.tick()
+    assert Message.objects.get().state == "sending"
+    Lease.objects.filter(pk=lease.pk).update(until=clocks.database + timedelta(seconds=5))
+    clocks.pass_seconds(11)
+    upkeep.tick()  # it gave one sign of life, and no more
+    assert Message.objects.get().state == "in_doubt"
+
+
 def test_after_a_jump_a_process_that_gives_no_sign_of_life_is_lost_all_the_same(tmp_path: Path) -> None:
     clocks = Clocks()
     claimed(clocks, for_s=600)
