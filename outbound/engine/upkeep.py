@@ -74,8 +74,8 @@ class Upkeep:
             silent_tests.settle_all()
 
     def _sweep_leases(self) -> None:
-        """Leases are kept by the database's clock. When that jumped (it was set, the machine slept), or the database was
-        away, all of them may seem lapsed: every living process renews its own before the next sweep."""
+        """Leases are kept by the database's clock. When that jumped (it was set, the machine slept), or the database
+        was away, all of them may seem lapsed: every living process renews its own before the next sweep."""
         now, at = self._database_clock(), self._monotonic()
         offset = now.timestamp() - at
         jumped = self._offset is not None and abs(offset - self._offset) > _CLOCK_JUMP_S
