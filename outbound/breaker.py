@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from emailcfg import audit
 from emailcfg.actor import SYSTEM
 from emailcfg.providers.base import ErrorClass, Failure
-from outbound.models import Breaker
+from outbound.models import Breaker, Message, Priority, State
+from outbound.retry import GIVE_UP_AFTER
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,7 @@ def worked(generation: int, *, senders: frozenset[str], now: datetime) -> None:
     for row in Breaker.objects.select_for_update().filter(generation=generation, failures__gt=0):
         if row.sender and row.sender not in senders:
             continue
+        _let_go(row, now)
         was_open, row.is_open, row.failures = row.is_open, False, 0
         row.next_probe_at, row.closed_at = None, now if was_open else row.closed_at
         row.save()
@@ -127,4 +129,27 @@ def worked(generation: int, *, senders: frozenset[str], now: datetime) -> None:
 
 def probe_now(generation: int, *, now: datetime) -> None:
     """Lets the next claim probe at once (the administrator's "try now")."""
-    Breaker.objects.filter(generation=generation, is_open=True).update(next_probe_at=now)
+    held = Breaker.objects.filter(generation=generation, is_open=True)
+    for row in held:
+        _let_go(row, now)
+    held.update(next_probe_at=now)
+
+
+def let_go_of_others(generation: int, *, now: datetime) -> None:
+    """Of what was held under other generations than this one, nothing is to wait."""
+    for row in Breaker.objects.filter(is_open=True, next_probe_at__gt=now).exclude(generation=generation):
+        _let_go(row, now)
+
+
+def _let_go(row: Breaker, now: datetime) -> None:
+    """Mail of a refused sender was put off until its next probe, so that other mail passes it: it is due now. What was
+    given a later time by the product expires later than what was accepted by now."""
+    if row.is_open and row.sender and row.next_probe_at is not None:
+        Message.objects.filter(
+            priority__in=Priority.values,
+            due_at__gt=now,
+            due_at__lte=row.next_probe_at,
+            state__in=(State.QUEUED, State.DEFERRED),
+            expires_at__lte=now + GIVE_UP_AFTER,
+            body__mail_from=row.sender,
+        ).update(due_at=now)

@@ -84,6 +84,14 @@ class _Channel:
         self.sock.settimeout(left)
 
 
+def _body(answer: http.client.HTTPResponse) -> bytes | None:
+    """None when it did not come: the status, which was read by then, says what became of the request."""
+    try:
+        return answer.read(MAX_BODY + 1)
+    except (OSError, http.client.HTTPException):
+        return None
+
+
 class HttpConnection:
     """Takes over `sock`, connected (and encrypted) to `host`."""
 
@@ -124,11 +132,10 @@ class HttpConnection:
                 self._http.send(body)
             out = True
             with self._http.getresponse() as answer:
-                content = answer.read(MAX_BODY + 1)
-                self.usable = not answer.will_close and len(content) <= MAX_BODY
-                return Response(
-                    answer.status, {name.lower(): value for name, value in answer.getheaders()}, content[:MAX_BODY]
-                )
+                content = _body(answer)
+                self.usable = content is not None and not answer.will_close and len(content) <= MAX_BODY
+                headers = {name.lower(): value for name, value in answer.getheaders()}
+                return Response(answer.status, headers, (content or b"")[:MAX_BODY])
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.usable = False
             reason = "timed_out" if isinstance(error, TimeoutError) else "connection_lost"

@@ -22,6 +22,11 @@ class Held:
         self.fresh: list[Work] = []
         self._journal = journal
 
+    @property
+    def suspect(self) -> bool:
+        """Whether what is held is a message that has to go alone."""
+        return len(self.works) == 1 and next(iter(self.works.values())).suspect
+
     def room(self) -> int:
         """How many messages may be claimed on top of these."""
         if sum([work.size for work in self.works.values()]) >= MAX_HELD_BYTES:

@@ -18,7 +18,8 @@ class Holds:
     def __init__(self, first_s: float) -> None:
         self.uneasy = False
         self._first_s = first_s
-        self._probing = False
+        self._probing = False  # whether what is claimed probes for all mail
+        self._probed: set[str] = set()  # senders of whom a message probes
 
     def may_claim(self, generation: int, pulse: Pulse, now: datetime) -> bool:
         """A first look, which takes no right to probe."""
@@ -37,11 +38,8 @@ class Holds:
         self.uneasy = gate.uneasy
         if not gate.shut:
             return limit
-        return int(gate.probe is not None and alone and self._begin_probe(gate.probe, now))
-
-    def _begin_probe(self, row: Breaker, now: datetime) -> bool:
-        self._probing = breaker.begin_probe(row, now, self._first_s)
-        return self._probing
+        self._probing = gate.probe is not None and alone and breaker.begin_probe(gate.probe, now, self._first_s)
+        return int(self._probing)
 
     def of_senders(self, works: list[Work], generation: int, now: datetime) -> list[tuple[Breaker, list[Work]]]:
         """Mail of senders that the provider refuses, which has to wait. When it is time one of each may go, as a
@@ -49,7 +47,9 @@ class Holds:
         found = []
         for row in Breaker.objects.filter(generation=generation, is_open=True).exclude(sender=""):
             mine = [work for work in works if work.mail_from == row.sender]
-            if mine and (row.next_probe_at is None or row.next_probe_at <= now) and self._begin_probe(row, now):
+            due = row.next_probe_at is None or row.next_probe_at <= now
+            if mine and due and breaker.begin_probe(row, now, self._first_s):
+                self._probed.add(row.sender)
                 mine = mine[1:]
             if mine:
                 found.append((row, mine))
@@ -70,6 +70,8 @@ class Holds:
                 continue
             seen.add(key)
             self.uneasy = True
+            probing = one.sender in self._probed if failure.error_class is ErrorClass.SENDER else self._probing
+            self._probed.discard(one.sender)
             breaker.failed(
                 transport.generation,
                 provider=transport.config.provider or "",
@@ -78,7 +80,7 @@ class Holds:
                 server=one.stamp.server,
                 now=now,
                 first_s=self._first_s,
-                probing=self._probing,
+                probing=probing,
             )
 
     def _close(self, report: Report, generation: int, held: Mapping[int, Work], now: datetime) -> None:

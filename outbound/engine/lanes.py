@@ -2,6 +2,7 @@
 
 All lanes run in the hub's thread, but for sessions that can only block: those deliver aside, in a thread each."""
 
+import contextlib
 import logging
 import math
 import threading
@@ -132,9 +133,31 @@ class Pool:
         with self._guard:
             if wide:
                 self.halted = True
-                event = replace(event, rest=(*event.rest, *self.pending))
-                self.pending.clear()
+                event = replace(event, rest=(*event.rest, *self._drained()))
             self.done.append(event)
+
+    def refused(self, event: Tripped) -> None:
+        """Reports that mail of one sender is refused, and takes along what was not begun of it."""
+        with self._guard:
+            left = self._drained()
+            self.pending.extend(work for work in left if work.mail_from != event.sender)
+            rest = tuple(work for work in left if work.mail_from == event.sender)
+            self.done.append(replace(event, rest=rest))
+        self.hub.wake()  # who found nothing in this moment
+
+    def not_begun(self) -> list[Work]:
+        """Takes back what was not begun; what comes later is delivered."""
+        with self._guard:
+            return self._drained()
+
+    def _drained(self) -> list[Work]:
+        """One by one, as lanes take them: some do it in threads of their own, and each message is to be in one pair of
+        hands."""
+        left: list[Work] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                left.append(self.pending.popleft())
+        return left
 
     def unproven(self) -> None:
         """A session broke: the next is opened alone."""
@@ -145,8 +168,7 @@ class Pool:
         """Ends the lanes after what they have in flight; returns what was not begun."""
         with self._guard:
             self.retired = True
-            left = list(self.pending)
-            self.pending.clear()
+            left = self._drained()
         self.hub.wake()
         return left
 
@@ -154,9 +176,6 @@ class Pool:
     def ended(self) -> bool:
         """Whether all lanes of a retired pool are gone and everything they said was taken."""
         return self.retired and all(lane.ended for lane in self._lanes) and not self.done
-
-    def report(self, event: Event) -> None:
-        self.done.append(event)
 
 
 class Lane:
@@ -268,7 +287,7 @@ class Lane:
                 if failure.error_class is not ErrorClass.SENDER:
                     self.pool.broke(Broken(failure, self._stamp, None, ()), wide=True)
                 else:
-                    self.pool.report(Tripped(failure, self._stamp, work.mail_from))
+                    self.pool.refused(Tripped(failure, self._stamp, work.mail_from))
                 return
 
     def _erred(self) -> None:

@@ -3,6 +3,7 @@
 Each round is one transaction: it records what the lanes finished and claims what they do next. In between the loop
 sleeps until a lane wants something, at most POLL_S, which is also how soon an activation is taken up."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -14,7 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from outbound import instances, restart
+from outbound import breaker, instances, restart
 from outbound.engine import claiming, recover, reports, store
 from outbound.engine.generations import Generations
 from outbound.engine.held import LOW_WATER, Held
@@ -113,9 +114,9 @@ class Engine:
                 self.presence.leave()
                 self.presence = Presence()
                 self._begin()
-            self._upkeep.tick()
             if time.monotonic() >= self._beat_at:
-                self._beat()
+                self._beat()  # first, for the sweep takes what a lease held that lapsed while the database was away
+            self._upkeep.tick()
             self._look_for_restart()
             busy = self._turn()
         except DatabaseError as error:  # locked, full, gone: what happened is in the journal; try again
@@ -143,9 +144,12 @@ class Engine:
         if self._generations.changed(pulse):
             self._take_up()
         self._after_trouble(now)
+        if pulse.paused and self._not_begun():
+            self._put_back(self._pools.current.not_begun() + self._held.fresh, now)
         self._hand_out(now, anew=False)
         self._pools.collect(self._events)
-        room = self._held.room() if self._not_begun() <= LOW_WATER else 0
+        alone = self._held.works.keys() <= set(reports.ids(self._events))  # nothing else is in flight
+        room = self._held.room() if self._not_begun() <= LOW_WATER and (alone or not self._held.suspect) else 0
         wants = room > 0 and self._may_claim(pulse, now)
         if not self._events and not wants:
             return False
@@ -158,7 +162,6 @@ class Engine:
             pulse = self._pulse()
             self._record(events, pulse, now)
             if wants and self._generations.decided(pulse) and not pulse.paused:
-                alone = self._held.works.keys() <= set(reports.ids(events))
                 limit = min(store.BATCH, room)
                 claimed = claiming.claim(self._lease, self.transport, self._holds, limit, pulse, now, alone=alone)
                 self._more = len(claimed) == limit
@@ -181,17 +184,22 @@ class Engine:
             self.transport = transport
             left = self._pools.retire() + self._held.fresh
             self._pools.begin(transport, self._lease, self.journal)
+            now = timezone.now()
             if left:  # claimed and not begun: the new generation decides
-                self._put_back(left, timezone.now())
+                self._put_back(left, now)
+            breaker.let_go_of_others(transport.generation, now=now)
         self._beat()
 
     def _after_trouble(self, now: datetime) -> None:
         """The database failed in the last round. Messages that its last commit may have claimed without this process
-        learning of it go back; those it knows of and could not load are still to be handed out."""
+        learning of it go back, and what it may have recorded is not recorded again; those claimed that this process
+        knows of and could not load are still to be handed out."""
         if self._uncertain:
             with transaction.atomic():
-                mine = Message.objects.filter(state="sending", lease=self._lease)
-                recover.free([row for row in mine if row.pk not in self._held.works], now)
+                mine = {row.pk: row for row in Message.objects.filter(state="sending", lease=self._lease)}
+                recover.free([row for pk, row in mine.items() if pk not in self._held.works], now)
+            self._events = [event for event in self._events if mine.keys() >= set(reports.ids([event]))]
+            self._held.forget(self._held.works.keys() - mine.keys())
             self._uncertain = False
 
     def _not_begun(self) -> int:
@@ -292,10 +300,12 @@ class Engine:
     def _finish(self) -> None:
         """Ends what is in flight, records it and leaves no claim behind."""
         left = self._pools.retire() + self._held.fresh
-        instances.beat(self.presence.row, state=State.STOPPING, generation=self.transport.generation)
+        with contextlib.suppress(DatabaseError):  # what is in flight is waited for in any case
+            instances.beat(self.presence.row, state=State.STOPPING, generation=self.transport.generation)
         self._pools.join(self._events)
+        now = timezone.now()
+        self._after_trouble(now)
         with transaction.atomic():
-            now = timezone.now()
             self._record(self._events, self._pulse(), now)
             store.release(self._lease, left, now)
         self._settled(self._events)

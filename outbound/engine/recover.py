@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from django.db import connection, transaction
+from django.db.models import F
 
 from emailcfg.providers.base import ErrorClass
 from outbound import journal
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 SUSPECT_AFTER = 2  # crashes in company; from then on a message goes alone
 HELD_AFTER = 5  # crashes; then it waits for a person
+_LOST = "process_lost"
 
 
 def replay(folder: Path, policy: Policy, now: datetime) -> int:
@@ -42,7 +44,8 @@ def _settle_lease(lease: int, found: Found, policy: Policy, now: datetime) -> in
     rows = {message.pk: message for message in Message.objects.filter(state=State.SENDING, lease=lease)}
     known = [_outcome(found.outcomes[lease, pk]) for pk in rows if (lease, pk) in found.outcomes]
     recorded = [one for one in known if one is not None]
-    outcomes.record(lease, recorded, now)
+    late = _answered_after_all(lease, found)
+    outcomes.record(lease, recorded + late, now)
     rest = rows.keys() - {one.id for one in recorded}
     doubted = {
         pk for pk in rest if not found.same_boot or (lease, pk) in found.entered or (lease, pk) in found.outcomes
@@ -51,7 +54,17 @@ def _settle_lease(lease: int, found: Found, policy: Policy, now: datetime) -> in
     free([rows[pk] for pk in sorted(rest - doubted)], now)
     _count_crash([rows[pk] for pk in sorted(rest)])
     Lease.objects.filter(pk=lease).delete()
-    return len(rows)
+    return len(rows) + len(late)
+
+
+def _answered_after_all(lease: int, found: Found) -> list[Outcome]:
+    """What another process put in doubt meanwhile, because the lease lapsed, and nobody tried again since. The database
+    may have been away for longer than a lease, while the answers stood in the journal."""
+    doubted = Message.objects.select_for_update().filter(state=State.IN_DOUBT, cause=_LOST, lease=lease)
+    known = [_outcome(found.outcomes[lease, one.pk]) for one in doubted if (lease, one.pk) in found.outcomes]
+    answered = [one for one in known if one is not None]
+    Message.objects.filter(pk__in=[one.id for one in answered]).update(doubts=F("doubts") - 1)
+    return answered
 
 
 def _outcome(line: str) -> Outcome | None:
@@ -107,14 +120,14 @@ def _doubt(lease: int, messages: Iterable[Message], policy: Policy, now: datetim
                 "in_doubt",
                 now.timestamp(),
                 Stamp(None, None),
-                cause="process_lost",
+                cause=_LOST,
                 due_at=decision.due_at,
                 doubts=doubts,
                 recipients=entries,
                 reply=text,
                 stage="accepted",
                 error_class="in_doubt",
-                reason="process_lost",
+                reason=_LOST,
             )
         )
     outcomes.record(lease, doubted, now)

@@ -33,6 +33,7 @@ def sort(events: Sequence[Event], policy: Policy) -> Report:
             report.outcomes.append(event)
         elif isinstance(event, Tripped):
             report.tripped.append(event)
+            report.freed.extend(event.rest)
         else:
             _sort_broken(event, policy, report)
     return report
@@ -54,9 +55,9 @@ def ids(events: Sequence[Event]) -> list[int]:
     for event in events:
         if isinstance(event, Outcome):
             found.append(event.id)
-        elif isinstance(event, Broken):
+        else:
             found += [work.id for work in event.rest]
-            found += [event.first.id] if event.first is not None else []
+            found += [event.first.id] if isinstance(event, Broken) and event.first is not None else []
     return found
 
 

@@ -129,7 +129,7 @@ def _select(cursor: Any, works: list[Work], priority: int, limit: int, room: int
         if room <= 0:
             break
         room -= size
-        work = Work(pk, state, attempts + 1, doubts, expires_at, size, count)
+        work = Work(pk, state, attempts + 1, doubts, expires_at, size, count, suspect=priority == Priority.SUSPECT)
         if count == 1:  # nearly all: then what is still to be loaded is the content alone
             work.open.append((0, first))
         works.append(work)

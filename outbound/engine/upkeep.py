@@ -34,6 +34,7 @@ class Upkeep:
         self._monotonic = monotonic
         self._database_clock = database_clock
         self._offset: float | None = None
+        self._swept_at: float | None = None
         self._folder = folder
         self._policy = policy
         self._inode = database_file.inode()
@@ -73,13 +74,14 @@ class Upkeep:
             silent_tests.settle_all()
 
     def _sweep_leases(self) -> None:
-        """Leases are kept by the database's clock. When that jumped (it was set, the machine slept) all of them may
-        seem lapsed: every living process renews its own before the next sweep."""
-        now = self._database_clock()
-        offset = now.timestamp() - self._monotonic()
+        """Leases are kept by the database's clock. When that jumped (it was set, the machine slept), or the database
+        was away, all of them may seem lapsed: every living process renews its own before the next sweep."""
+        now, at = self._database_clock(), self._monotonic()
+        offset = now.timestamp() - at
         jumped = self._offset is not None and abs(offset - self._offset) > _CLOCK_JUMP_S
-        self._offset = offset
-        if jumped:
-            log.warning("The clock jumped. Leases are looked at again in %d seconds.", _SWEEP_S)
+        away = self._swept_at is not None and at - self._swept_at > 2 * _SWEEP_S
+        self._offset, self._swept_at = offset, at
+        if jumped or away:
+            log.warning("The clock jumped, or the database was away. Leases are looked at in %d seconds.", _SWEEP_S)
         else:
             recover.sweep(self._policy, now)

@@ -30,6 +30,7 @@ class Work:
     open: list[tuple[int, str]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     diverted_to: str = ""
+    suspect: bool = False  # it stood in several crashes
 
     @property
     def expires_at(self) -> datetime:
@@ -145,11 +146,12 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Tripped:
-    """An outcome told a failure that concerns more than its message."""
+    """An outcome told a failure that concerns more than its message; `rest` are others of its sender, not sent."""
 
     failure: Failure
     stamp: Stamp
     sender: str
+    rest: tuple[Work, ...] = ()
 
 
 Event = Outcome | Broken | Tripped  # what lanes report

@@ -54,6 +54,7 @@ def test_a_setup_link_is_handed_out() -> None:
 def test_upkeep_is_counted() -> None:
     assert document("rotate_secrets") == {"rotated": 0, "current": 0, "unreadable": 0}
     assert document("prune") == {"bodies": 0, "records": 0}
+    assert document("queue", "pause") == {"paused": True, "changed": True}
 
 
 def test_a_check_or_an_export_of_nothing_is_refused() -> None:

@@ -8,10 +8,11 @@ from email.policy import SMTP
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from emailcfg.models import AuditEvent
-from outbound import auth
+from outbound import auth, bulk
 from outbound.models import ApiToken, Attempt, Message, MessageBody, Recipient
 from tests.outbound.making import ANA
 
@@ -164,6 +165,21 @@ def test_a_nearly_full_disk_accepts_nothing(call: Call, active: None, settings: 
     assert (answer.status_code, answer.json()["code"]) == (503, "disk_nearly_full")
     assert int(answer["Retry-After"]) > 0
     assert not Message.objects.exists()
+
+
+def test_a_database_that_can_not_be_used_right_now_accepts_nothing(
+    call: Call, active: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: Any, **__: Any) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(bulk, "insert", locked)
+    answer = call("post", "/messages", {**MAIL, "idempotency_key": "k"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert int(answer["Retry-After"]) > 0
+    assert not Message.objects.exists()
+    monkeypatch.undo()
+    assert call("post", "/messages", {**MAIL, "idempotency_key": "k"}).status_code == 202  # as it was
 
 
 def test_not_before_and_priority_are_kept(call: Call, active: None) -> None:

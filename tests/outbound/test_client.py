@@ -2,8 +2,13 @@
 
 import base64
 import http.client
+import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -13,7 +18,7 @@ from pytest_django.live_server_helper import LiveServer
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from outbound import auth
+from outbound import auth, client
 from outbound.client import Client, ServiceError, ServiceUnavailable
 from outbound.models import Message, MessageBody, Recipient
 from tests.outbound.making import ANA, a_config, activate
@@ -203,3 +208,35 @@ def test_failing_silently_is_up_to_the_program(live_server: LiveServer, token: s
     assert get_connection("outbound.backend.EmailBackend", fail_silently=True).send_messages([mail]) == 0
     with pytest.raises(ServiceError):
         get_connection("outbound.backend.EmailBackend").send_messages([mail])
+
+
+PROGRAM = """
+import sys, django
+from django.conf import settings
+from django.core.mail import send_mail
+backend = "outbound.backend.EmailBackend"
+settings.configure(EMAIL_BACKEND=backend, OUTBOUND_URL=sys.argv[1], OUTBOUND_TOKEN=sys.argv[2])
+django.setup()
+print(send_mail("Hello", "Good morning.", None, ["bob@example.com"]))
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_two_files_are_all_that_another_django_program_needs(
+    live_server: LiveServer, token: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "outbound"
+    folder.mkdir()
+    for name in ("client.py", "backend.py"):
+        shutil.copy(Path(client.__file__).with_name(name), folder)
+    command = [sys.executable, "-c", PROGRAM, live_server.url, token]
+    own = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr
+    assert subjects() == ["Hello"]
+
+
+def test_the_client_needs_nothing_but_the_standard_library() -> None:
+    program = "import runpy, sys; runpy.run_path(sys.argv[1])"
+    command = [sys.executable, "-I", "-S", "-c", program, client.__file__]
+    subprocess.run(command, check=True, timeout=60)

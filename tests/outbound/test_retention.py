@@ -69,6 +69,17 @@ def test_the_daily_run_does_a_little_at_a_time_and_is_over_once_nothing_is_left(
     assert left == [3, 1, 0]
 
 
+def test_between_its_slices_the_command_rests_as_long_as_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_SLICE", 1)
+    for pk in queued(3):
+        _aged(pk, 20)
+    rests: list[tuple[float, int]] = []
+    monkeypatch.setattr(retention.time, "sleep", lambda seconds: rests.append((seconds, MessageBody.objects.count())))
+    retention.prune(timezone.now())
+    assert [left for _, left in rests] == [2, 1, 0]
+    assert all(seconds > 0 for seconds, _ in rests)
+
+
 def test_the_retention_can_be_set(settings: Any) -> None:
     settings.RETAIN_BODIES_DAYS, settings.RETAIN_RECORDS_DAYS = 2, 4
     for pk, days in zip(queued(3), (1, 3, 5), strict=True):

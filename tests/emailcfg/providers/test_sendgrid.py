@@ -321,6 +321,29 @@ def test_no_readable_answer_leaves_the_mail_in_doubt(bytes_back: bytes, silent: 
     assert record.error.failure.error_class is ErrorClass.HOST
 
 
+@pytest.mark.parametrize(
+    ("after_the_head", "silent"),
+    [
+        (b"Content-Length: 10\r\n\r\n", True),
+        (b"Content-Length: 10\r\n\r\nOk", False),
+        (b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", False),
+        (b"\r\n" + b"x" * 1_000_000, True),
+    ],
+    ids=["silence", "cut short", "garbage", "without end"],
+)
+def test_a_status_that_was_read_counts_whatever_becomes_of_the_body(after_the_head: bytes, silent: bool) -> None:
+    head = b"HTTP/1.1 202 Accepted\r\nX-Message-Id: m-1\r\n"
+    with _raw_api(head + after_the_head, silent=silent) as server:
+        config = SendGrid(enabled=True, api_key=SecretStr(KEY))
+        session = SendGridSession(config, api_url=f"http://127.0.0.1:{server.port}", deadline_s=1)
+        session.open()
+        record = deliver(session, [rich_mail(), mail(8, content=rich_mail().content)])  # each over its own connection
+        session.close()
+    assert [result.failure for result in record.results] == [None, None]
+    assert {result.provider_id for result in record.results} == {"m-1"}
+    assert record.error is None
+
+
 def test_an_answer_that_drips_ends_at_the_deadline() -> None:
     def drip(connection: socket.socket) -> None:
         while True:

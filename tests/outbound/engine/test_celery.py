@@ -21,12 +21,12 @@ from kombu.exceptions import OperationalError
 
 from emailcfg import activation
 from emailcfg.models import ServiceInstance
-from outbound import hints
+from outbound import hints, restart
 from outbound.engine.celery import HINT_TTL_S, TASK, make_app, publish
 from outbound.models import Attempt, Lease, Message
 from tests.outbound.engine.running import spawned, until
 from tests.outbound.engine.sink import Sink
-from tests.outbound.making import a_config, activate, queued
+from tests.outbound.making import ANA, a_config, activate, queued
 from tests.servers.certificates import TestAuthority
 from tests.servers.raw import RawServer
 from tests.servers.smtp import SmtpServer
@@ -114,6 +114,7 @@ def test_what_is_accepted_reaches_the_broker_as_ids_alone(broker: Broker) -> Non
     assert message.headers["task"] == TASK
     assert message.headers["eta"] is None
     assert message.properties["expiration"] == str(HINT_TTL_S * 1000)
+    assert message.properties["delivery_mode"] == 1  # in the broker's memory, not on its disk
     everything = repr((message.body, message.headers, message.properties))
     assert "example" not in everything, "no address, subject or content leaves the database"
 
@@ -221,6 +222,18 @@ def test_a_worker_whose_engine_fails_ends_so_that_it_is_started_anew(
     until(_ready, 30)
     Lease.objects.all().delete()  # as if it had stalled for longer than its lease
     assert process.wait(30) == 1
+
+
+@pytest.mark.parametrize("command", [(), CELERY], ids=["make worker", "celery"])
+def test_a_worker_that_is_asked_to_restart_says_by_its_exit_that_it_is_to_be_started_anew(
+    settings: Any, broker: Broker, worker: Callable[..., Any], command: list[str]
+) -> None:
+    activate(a_config())
+    process = worker(*command)
+    until(_ready, 30)
+    restart.ask(actor=ANA)
+    assert process.wait(30) == restart.EXIT_CODE
+    assert not Lease.objects.exists()
 
 
 @pytest.mark.parametrize(

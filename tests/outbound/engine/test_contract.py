@@ -13,7 +13,7 @@ from outbound.submit import Submission, submit
 from tests.outbound.engine.running import running, until
 from tests.outbound.making import a_config, a_request, a_sendgrid_config, activate, queued
 from tests.servers.raw import RawServer
-from tests.servers.scripted import Drip, Drop, ScriptedSmtp, Silence, TakeThenDrop, ehlo
+from tests.servers.scripted import Delay, Drip, Drop, ScriptedSmtp, Silence, TakeThenDrop, ehlo
 from tests.servers.sendgrid import Answer, SendGridServer, refusal
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -190,6 +190,26 @@ def test_a_refused_sender_holds_only_its_own_mail(scripted_smtp: Scripted) -> No
         until(lambda: Message.objects.filter(pk__in=old, state="queued").count() == 5)
     assert Breaker.objects.get(is_open=True).sender == "old@acme.example"
     assert {message.attempts for message in Message.objects.filter(pk__in=old)} == {0}
+
+
+def test_probes_for_a_refused_sender_grow_rare_while_other_mail_leaves(scripted_smtp: Scripted, settings: Any) -> None:
+    settings.RETRY_FIRST_S = 0.4  # so the probes come after 0.4, 2 and 6 seconds
+    refusal = Delay(0.1, "550 5.1.8 Sender address rejected")
+    server = scripted_smtp({"MAIL FROM:<old@acme.example>": refusal})
+    activate(a_config(server.port, general={"sender_email": "old@acme.example"}))
+    queued(2)
+    activate(a_config(server.port, general={"sender_email": "new@acme.example"}))
+
+    def third_failure() -> bool:
+        queued(1)
+        return Breaker.objects.filter(sender="old@acme.example", failures=3).exists()
+
+    with running():
+        until(third_failure)
+    breaker = Breaker.objects.get(sender="old@acme.example")
+    assert breaker.next_probe_at is not None
+    assert breaker.next_probe_at - timezone.now() > timedelta(seconds=4)
+    assert sum(line.startswith("MAIL FROM:<old") for line in server.commands) <= 4
 
 
 @pytest.mark.parametrize("keywords", WAYS, ids=["plain", "pipelined", "chunked"])

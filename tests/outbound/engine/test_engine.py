@@ -149,6 +149,37 @@ def test_a_send_in_flight_ends_on_the_old_way_when_another_is_activated() -> Non
     assert sorted(stamps.values()) == [1] * first.count + [2] * second.count
 
 
+def test_a_retry_leaves_by_what_is_active_then(scripted_smtp: Scripted, settings: Any) -> None:
+    settings.RETRY_FIRST_S = 0.5
+    server = scripted_smtp({"RCPT": "451 4.7.1 Greylisted"})
+    with Sink() as second:
+        activate(a_config(server.port))
+        (waiting,) = queued(1)
+        with running():
+            until(lambda: Message.objects.get(pk=waiting).state == "deferred")
+            activate(a_config(second.port))
+            until(_sent(1))
+        assert second.count == 1
+    assert list(Attempt.objects.order_by("pk").values_list("generation", flat=True)[:1]) == [1]
+    assert Attempt.objects.get(code=250).generation == 2
+
+
+def test_what_another_process_learnt_of_the_server_holds_this_one_too() -> None:
+    with Sink() as sink:
+        active = activate(a_config(sink.port))
+        with running():
+            queued(1)
+            until(_sent(1))
+            later = timezone.now() + timedelta(hours=1)
+            Breaker.objects.create(
+                generation=active.generation, is_open=True, failures=1, error_class="configuration", next_probe_at=later
+            )
+            queued(20)
+            time.sleep(1)  # of rounds in which it could claim
+        assert sink.count == 1
+    assert Message.objects.filter(attempts=0, state="queued").count() == 20
+
+
 def test_twenty_activations_in_a_row_end_at_the_newest() -> None:
     with Sink() as sink:
         activate(a_config(sink.port))
@@ -251,8 +282,9 @@ def test_what_is_claimed_and_not_begun_waits_when_mail_is_switched_off() -> None
 
 def test_suppressed_mail_does_not_leave_and_says_why() -> None:
     with Sink() as sink:
-        activate(a_config(sink.port, general={"suppress_all": True}))
+        activate(a_config(sink.port))
         queued(3)
+        activate(a_config(sink.port, general={"suppress_all": True}))  # also what was accepted before
         with running():
             until(lambda: Message.objects.filter(state="suppressed").count() == 3)
         assert sink.count == 0
@@ -263,8 +295,9 @@ def test_suppressed_mail_does_not_leave_and_says_why() -> None:
 
 def test_diverted_mail_goes_to_one_address_and_names_whom_it_was_for(scripted_smtp: Scripted) -> None:
     server = scripted_smtp()
-    activate(a_config(server.port, general={"divert_to": "test@acme.example"}))
+    activate(a_config(server.port))
     submit([Submission(a_request("bob@example.com", "carol@example.com", subject="Hello"))])
+    activate(a_config(server.port, general={"divert_to": "test@acme.example"}))  # also what was accepted before
     with running():
         until(_sent(1))
     assert server.taken[0].recipients == ["test@acme.example"]
