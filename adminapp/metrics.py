@@ -90,16 +90,20 @@ def _works(facts: Facts) -> int:
 def _processes() -> Iterable[str]:
     up: list[Sample] = []
     generations: list[Sample] = []
+    refused: list[Sample] = []
     for one in instances.recent():
         state = instances.state_of(one)
         if state == one.State.STOPPED:
             continue
         labels = {"role": one.role, "instance_id": one.instance[:8]}
         up.append((labels, int(state != instances.LOST)))
+        if one.role != "web":
+            refused.append((labels, int(state == one.State.REJECTED)))
         if one.generation is not None:
             generations.append((labels, one.generation))
     yield from _metric("process_up", "gauge", "1 for a process that gives signs of life, 0 for a lost one.", up)
     yield from _metric("process_generation", "gauge", "The generation that a process runs.", generations)
+    yield from _metric("process_refused", "gauge", "1 for a process that refused the active configuration.", refused)
 
 
 def _one(name: str, what: str, value: float) -> Iterable[str]:

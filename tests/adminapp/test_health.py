@@ -15,7 +15,7 @@ from emailcfg import activation
 from emailcfg.models import ConfigRevision, Secret, ServiceInstance
 from outbound import instances, queue
 from tests.outbound.log_making import an_open_breaker
-from tests.outbound.making import ANA
+from tests.outbound.making import ANA, a_config, activate
 
 pytestmark = pytest.mark.django_db
 
@@ -95,12 +95,13 @@ def test_an_active_revision_that_can_not_be_read_is_named(claimed: object, clien
     )
     active.save()
     detail = checks(client, status=503)["active_revision"]["detail"]
-    assert detail == f"r{active.revision.number} is active and can't be read: mail waits. Status says why."
+    assert detail == f"r{active.revision.number} is active and can't be read. Status says why. No mail leaves."
     assert not Secret.objects.exists()
 
 
 def test_a_pause_is_told_and_is_no_fault(claimed: object, client: Client) -> None:
     a_service()
+    activate(a_config())
     assert checks(client, status=200)["pause"]["detail"] == "Sending is not paused."
     queue.pause(actor=ANA, reason="Moving the relay")
     assert checks(client, status=200)["pause"]["detail"] == "Sending is paused: mail is accepted and waits."
