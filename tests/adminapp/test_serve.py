@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -187,6 +188,9 @@ def test_it_can_be_set_up_on_the_command_line(tmp_path: Path, start: Callable[..
     served = start(env)
     made = manage("createadmin", "--email", "Ana@acme.example", environment=env, stdin="correct horse battery\n")
     assert (made.returncode, made.stdout) == (0, "ana@acme.example can log in now.\n")
+    with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database:
+        (stored,) = database.execute("SELECT password FROM auth_user").fetchone()
+    assert stored.startswith("argon2$argon2id$")
     assert served.http("/setup/").status == 404
     assert served.http("/accounts/login/").status == 200
     too_large = HTTPConnection("127.0.0.1", int(env["HTTP_PORT"]), timeout=PATIENCE_S)
@@ -200,6 +204,14 @@ def test_it_can_be_set_up_on_the_command_line(tmp_path: Path, start: Callable[..
     assert weak.returncode == 1
     assert "12 characters" in weak.stderr
     assert "Traceback" not in weak.stderr
+
+
+@pytest.mark.parametrize("words", [["createadmin", "--email", "ana@acme.example"], ["doctor"], ["token", "list"]])
+def test_a_command_before_the_first_start_says_what_to_run(tmp_path: Path, words: list[str]) -> None:
+    ended = manage(*words, environment=environment(tmp_path), stdin="correct horse battery\n")
+    assert ended.returncode == 1
+    assert "“make run”" in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
 
 
 def children_of(pid: int) -> list[int]:
