@@ -9,7 +9,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from emailcfg.models import FormDraft
+from outbound import queue
 from tests.adminapp.addresses import Address, addresses, pages
+from tests.emailcfg.making import ANA, a_revision, activated
+from tests.outbound.log_making import a_service, an_eventful_log
 
 pytestmark = pytest.mark.django_db
 
@@ -103,3 +107,25 @@ def test_no_template_holds_inline_script_or_style(template: Path) -> None:
     text = template.read_text()
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:|hx-on", text)
     assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", text)
+
+
+def test_a_page_has_one_main_button(admin_user: User, admin_client: Client) -> None:
+    """With the OmniBar, whose Save is the main one on the form alone; what a dialog holds is a page of its own."""
+    first, second = a_revision(), a_revision(smtp__host="relay.acme.example")
+    activated(first)
+    log = an_eventful_log(first.number)
+    a_service(1)
+    FormDraft.objects.create(user=admin_user, base=first, changed=["smtp.timeout_s"], values={"smtp.timeout_s": "45"})
+    revisions = [
+        f"/configuration/revisions/{one.number}/{part}" for one in (first, second) for part in ("", "activate/")
+    ]
+    paths = [*pages(), *revisions, "/configuration/revisions/1/diff/2/", *(f"/messages/{one.pk}/" for one in log)]
+    for paused in (False, True):
+        if paused:
+            queue.pause(actor=ANA)
+        for path in paths:
+            answer = admin_client.get(path)
+            if answer.streaming or path == "/configuration/email/":
+                continue
+            shown = re.sub("<dialog.*?</dialog>", "", answer.content.decode(), flags=re.DOTALL)
+            assert shown.count("btn-primary") <= 1, path

@@ -17,6 +17,7 @@ from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 
 import pytest
+import trustme
 
 from adminapp.environment import own_addresses
 
@@ -367,3 +368,29 @@ def test_plain_http_from_another_address_is_sent_to_https(tmp_path: Path, start:
         f"https://{outer}:{served.environment['HTTPS_PORT']}/accounts/login/",
     )
     assert served.http("/accounts/login/", "POST", address=outer).status == 403
+
+
+def test_an_own_certificate_is_served_on_ipv6_and_values_come_from_files(
+    tmp_path: Path, start: Callable[..., Served]
+) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("::1")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "bind").write_text("::1\n")
+    env = environment(
+        tmp_path / "data",
+        TLS_CERT_FILE=str(tmp_path / "cert.pem"),
+        TLS_KEY_FILE=str(tmp_path / "key.pem"),
+        BIND="",
+        BIND_FILE=str(tmp_path / "bind"),
+    )
+    served = start(env)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    over_tls = HTTPSConnection("::1", int(env["HTTPS_PORT"]), context=context, timeout=PATIENCE_S)
+    assert ask(over_tls, "/setup/", "GET").status == 200
+    assert served.http("/healthz", address="::1").text == "ok\n"
+    with pytest.raises(ConnectionRefusedError):
+        served.http("/healthz")
+    assert not (tmp_path / "data" / "tls").exists()
