@@ -9,11 +9,12 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from emailcfg import activation
 from emailcfg.models import FormDraft
 from outbound import queue
-from tests.adminapp.addresses import Address, addresses, pages
-from tests.emailcfg.making import ANA, a_revision, activated
-from tests.outbound.log_making import a_service, an_eventful_log
+from tests.adminapp.addresses import EXAMPLES, Address, addresses, pages
+from tests.emailcfg.making import ANA, a_revision, a_test_of, activated
+from tests.outbound.log_making import UNKNOWN_MAILBOX, a_message, a_service, an_eventful_log
 
 pytestmark = pytest.mark.django_db
 
@@ -74,6 +75,20 @@ def test_a_get_changes_nothing(admin_client: Client, method: str) -> None:
             getattr(admin_client, method)(address.path)
         written = [WRITES.match(query["sql"]) for query in queries.captured_queries]
         assert [table[1] for table in written if table and table[1] not in MAY_WRITE] == [], address
+
+
+def test_a_get_changes_nothing_of_what_is_there_either(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, pending, draft = a_revision(), a_revision(smtp__timeout_s=20), a_revision(smtp__timeout_s=25)
+    activated(before)
+    activated(pending, confirm_within_s=600)
+    failed, test = a_message("failed", UNKNOWN_MAILBOX), a_test_of(draft)
+    monkeypatch.setitem(EXAMPLES, "a", str(before.number))
+    monkeypatch.setitem(EXAMPLES, "b", str(draft.number))
+    for revision, row in ((before, failed), (draft, test)):
+        monkeypatch.setitem(EXAMPLES, "number", str(revision.number))
+        monkeypatch.setitem(EXAMPLES, "pk", str(row.pk))
+        test_a_get_changes_nothing(admin_client, "get")
+    assert activation.current().confirm_state == "pending"
 
 
 def test_posts_need_the_csrf_token(admin_user: User) -> None:

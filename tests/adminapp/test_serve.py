@@ -144,6 +144,7 @@ def test_the_first_start_sets_everything_up_and_prints_a_link_that_works(
         assert "immutable" in answer.headers["Cache-Control"], path
 
     wait_until(lambda: "2 web and 1 outbound" in served.http("/readyz").text)
+    assert [str(path) for path in (tmp_path / "data").rglob("*") if path.stat().st_mode & 0o077] == []
     assert served.stop() == 0
 
     again = start(served.environment)
