@@ -74,8 +74,7 @@ def active_revision() -> Check:
 
 
 def _stand_ins() -> str:
-    numbers = {number for one in instances.delivering() if (number := instances.stand_in(one)) is not None}
-    through = " and ".join(f"r{number}" for number in sorted(numbers))
+    through = instances.stand_ins(instances.delivering())
     return f" Mail still leaves through {through}." if through else " No mail leaves."
 
 

@@ -62,8 +62,7 @@ class Facts:
     @property
     def stand_ins(self) -> str:
         """What mail leaves through in the place of the active revision that can't be run ("r1"); "" for nothing."""
-        numbers = {number for one in self.alive if (number := instances.stand_in(one)) is not None}
-        return " and ".join(f"r{number}" for number in sorted(numbers))
+        return instances.stand_ins(self.alive)
 
     @property
     def selected(self) -> str:

@@ -36,6 +36,10 @@ def note(test: TestSend) -> str:
     until = "until this is activated" if test.revision_id else "until this is saved and activated"
     if active.revision is None:
         return f"No configuration is active: no other mail leaves {until}."
+    services = instances.delivering()
+    if services and all(one.state == ServiceInstance.State.REJECTED for one in services):
+        through = instances.stand_ins(services)
+        return f"Real mail still leaves through {through} {until}." if through else f"No other mail leaves {until}."
     return f"Real mail still leaves through r{active.revision_id} {until}."
 
 

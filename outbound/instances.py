@@ -70,6 +70,12 @@ def stand_in(instance: ServiceInstance) -> int | None:
     return int(found[1]) if found else None
 
 
+def stand_ins(services: list[ServiceInstance]) -> str:
+    """What these processes deliver through in the place of the active revision ("r1"); "" for nothing."""
+    numbers = {number for one in services if (number := stand_in(one)) is not None}
+    return " and ".join(f"r{number}" for number in sorted(numbers))
+
+
 def generations_in_use(active: int, services: list[ServiceInstance]) -> set[int]:
     """The generations by which these processes deliver: the active one, unless all of them refused it and some go on
     with an earlier one."""

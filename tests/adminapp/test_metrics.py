@@ -118,6 +118,7 @@ def test_what_the_manual_alarms_on_is_there_and_moves(client: Client) -> None:
     active = activate(a_config())
     a_service(active.generation)
     a_service(None, state="rejected")
+    a_service(active.generation - 1, ago_s=60)
     a_message("in_doubt", NO_ANSWER)
     a_message("queued", due_at=timezone.now() - timedelta(minutes=20))
     queue.pause(actor=ANA)

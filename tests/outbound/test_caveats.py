@@ -124,6 +124,13 @@ def test_after_a_green_test_of_what_does_not_run_it_says_what_does(scripted_smtp
     a_service()
     test = of_form(a_config(server.port))
     assert beside(test) == f"Real mail still leaves through r{number} until this is saved and activated."
+    ServiceInstance.objects.update(state="rejected", error="No key opens it. Mail goes on with r7.")
+    assert beside(of_form(a_config(server.port))) == (
+        "Real mail still leaves through r7 until this is saved and activated."
+    )
+    ServiceInstance.objects.update(error="No key opens it.")
+    assert beside(of_form(a_config(server.port))) == "No other mail leaves until this is saved and activated."
+    ServiceInstance.objects.update(state="running", error="")
     activate(a_config(server.port))
     assert beside(of_form(a_config(server.port))) == ""  # the same content as what runs
 
