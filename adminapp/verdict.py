@@ -12,6 +12,7 @@ from adminapp import intake
 from adminapp.templatetags.time_shown import words
 from emailcfg import confirmation, obstacles, pins, restored, revisions, tested
 from emailcfg.models import ActiveConfig, ServiceInstance, TestSend
+from emailcfg.revisions import section
 from emailcfg.schema import EmailConfig
 from emailcfg.schema_migrations import NewerSchema
 from outbound import explained, instances, queries
@@ -69,8 +70,8 @@ class Facts:
         """The delivery service that the active revision selects, or ""."""
         if self.running is not None:
             return self.running.provider or ""
-        payload = self.active.revision.payload if self.active.revision is not None else {}
-        return str(payload.get("delivery", {}).get("selected") or "")
+        payload = self.active.revision.payload if self.active.revision is not None else None
+        return str(section(payload, "delivery").get("selected") or "")
 
     @property
     def suppresses(self) -> bool:
