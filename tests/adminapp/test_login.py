@@ -182,3 +182,8 @@ def test_logins_survive_a_new_secret_key_above_the_old_one_and_end_without_the_o
     assert here.get("/status/").status_code == 200
     settings.SECRET_KEY_FALLBACKS = []
     assert there.get("/status/").status_code == 302
+
+
+def test_an_ipv4_client_is_on_record_by_its_own_address_where_the_port_is_an_ipv6_one(admin_user: User) -> None:
+    log_in(Client(REMOTE_ADDR="::ffff:127.0.0.1"))
+    assert AuditEvent.objects.latest("pk").address == "127.0.0.1"

@@ -93,6 +93,14 @@ def test_other_machines_need_a_token_that_may_read_the_log(client: Client) -> No
         assert client.get("/metrics", headers=headers, **ELSEWHERE).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("::ffff:192.0.2.9", 401), ("2001:db8::9", 401)],
+)
+def test_this_machine_is_known_by_either_kind_of_address(client: Client, address: str, status: int) -> None:
+    assert client.get("/metrics", REMOTE_ADDR=address, secure=True).status_code == status
+
+
 def test_a_wrong_token_is_refused_on_this_machine_too(client: Client) -> None:
     assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
 
