@@ -16,8 +16,18 @@ def main() -> None:
         sys.exit("Admin App can't start: it needs Python 3.11 or newer, this is %s." % sys.version.split()[0])  # noqa: UP031
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "adminapp.settings")
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError, ProgrammingError
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except (OperationalError, ProgrammingError) as error:  # away, or without its tables
+        if "--traceback" in sys.argv:
+            raise
+        reason = " ".join(str(error).split())
+        sys.exit(
+            f"The database can't be used: {reason}. If it is new or of an earlier version, “make run” or “manage.py "
+            "migrate” brings it up to date."
+        )
 
 
 def _run_as_installed() -> None:

@@ -70,8 +70,9 @@ def _configuration(facts: Facts) -> list[Alert]:
         Alert(
             "error",
             f"{name} can't be run",
-            f"{sentence} Mail is accepted and waits; nothing is lost.",
-            "Enter the secret anew and activate, or roll back to a revision that works.",
+            f"{sentence} {_meanwhile(facts)}",
+            ("Enter the secret anew" if facts.running else "Mend the configuration")
+            + " and activate, or roll back to a revision that works.",
             url=EMAIL_PAGE,
             action="Open the configuration",
         )
@@ -87,13 +88,20 @@ def _configuration(facts: Facts) -> list[Alert]:
             Alert(
                 "warning",
                 "No delivery service is switched on",
-                "Mail is accepted and waits.",
+                facts.refusal or "Mail is accepted and waits.",
                 "Switch SMTP or SendGrid on, then save and activate.",
                 url=EMAIL_PAGE,
                 action="Open the configuration",
             )
         )
     return found
+
+
+def _meanwhile(facts: Facts) -> str:
+    """What becomes of mail while the active revision can't be run."""
+    if facts.stand_ins:
+        return f"Mail still leaves through {facts.stand_ins}. {facts.refusal}".strip()
+    return facts.refusal or "Mail is accepted and waits; nothing is lost."
 
 
 def _restored(facts: Facts) -> list[Alert]:
@@ -117,11 +125,14 @@ def _pause(facts: Facts) -> list[Alert]:
         return []
     by = f"{facts.queue.paused_by} paused it" if facts.queue.paused_by else "It was paused"
     reason = f": “{facts.queue.pause_reason}”" if facts.queue.pause_reason else ""
+    waits = "Mail is accepted and waits, through restarts and activations too."
+    if facts.refusal:
+        waits = f"{facts.refusal} The pause holds through restarts and activations."
     return [
         Alert(
             "warning",
             "Sending is paused",
-            f"{by}{reason}. Mail is accepted and waits, through restarts and activations too.",
+            f"{by}{reason}. {waits}",
             "Resume sending once the reason is gone.",
             since=facts.queue.paused_at,
             can_resume=True,
@@ -159,20 +170,11 @@ def _processes(facts: Facts) -> list[Alert]:
             Alert(
                 "error",
                 "No process is running that delivers mail",
-                "Mail is accepted and waits." if facts.active.revision_id else "No mail can leave.",
+                (facts.refusal or "Mail is accepted and waits.") if facts.active.revision_id else "No mail can leave.",
                 "Start the service with “make run”, or with “make worker” beside the web pages.",
             )
         ]
-    found = [
-        Alert(
-            "error",
-            f"{one} refused r{facts.active.revision_id}",
-            f"{one.error} It goes on with what it ran before.",
-            "Mend the configuration, or restart the process once the cause is gone.",
-        )
-        for one in facts.alive
-        if one.state == ServiceInstance.State.REJECTED
-    ]
+    found = [_refused(facts, one) for one in facts.alive if one.state == ServiceInstance.State.REJECTED]
     lost = [one for one in facts.services if instances.state_of(one) == instances.LOST]
     if lost:
         names = ", ".join(str(one) for one in lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
@@ -186,6 +188,15 @@ def _processes(facts: Facts) -> list[Alert]:
             )
         )
     return found
+
+
+def _refused(facts: Facts, one: ServiceInstance) -> Alert:
+    title, step = f"{one} refused r{facts.active.revision_id}", "Mend what it names and activate, or roll back."
+    if stand_in := instances.stand_in(one):
+        step += f" Do not restart it before: it would lose r{stand_in}, and send nothing."
+        return Alert("error", title, one.error, step)
+    step += " It tries again every few seconds."
+    return Alert("error", title, f"{one.error} It has nothing else to send with, so it sends nothing.".strip(), step)
 
 
 def _late(facts: Facts, numbers: QueueNumbers) -> list[Alert]:

@@ -40,6 +40,8 @@ class EdgeMiddleware:
 def _settle_client(request: HttpRequest) -> bool:
     """Sets REMOTE_ADDR to the client's address and tells whether a trusted proxy stands between."""
     peer = _client(request)
+    if peer is not None:  # in one form: with BIND=:: an IPv4 client comes as ::ffff:192.0.2.1
+        request.META["REMOTE_ADDR"] = str(peer)
     forwarded = request.META.pop("HTTP_X_FORWARDED_FOR", "")
     if not _is_trusted(peer):
         request.META.pop("HTTP_X_FORWARDED_PROTO", None)

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from adminapp import intake
 from adminapp.setup import is_claimed
 from emailcfg import activation, revisions, secrets
 from emailcfg.destinations import SecretUnavailable
@@ -23,7 +24,7 @@ from emailcfg.models import ServiceInstance
 from emailcfg.pins import PinRefused
 from emailcfg.revisions import RevisionError
 from emailcfg.schema_migrations import NewerSchema
-from outbound.instances import LOST_AFTER
+from outbound import instances
 from outbound.queries import open_breakers, queue_numbers, queue_state
 
 # A queue that is older than the second retry has a reason that somebody should look at.
@@ -65,10 +66,16 @@ def active_revision() -> Check:
     try:
         unreadable = secrets.check(revisions.for_use(revision).as_used(), secrets.key_ring())
     except (RevisionError, NewerSchema, PinRefused, SecretUnavailable):
-        return Check(False, f"r{revision.number} is active and can't be read: mail waits. Status says why.")
+        return Check(False, f"r{revision.number} is active and can't be read. Status says why.{_stand_ins()}")
     if unreadable:
-        return Check(False, f"r{revision.number} is active, but these secrets can't be read: {', '.join(unreadable)}.")
+        what = f"r{revision.number} is active, but these secrets can't be read: {', '.join(unreadable)}."
+        return Check(False, what + _stand_ins())
     return Check(True, f"r{revision.number} is active.")
+
+
+def _stand_ins() -> str:
+    through = instances.stand_ins(instances.delivering())
+    return f" Mail still leaves through {through}." if through else " No mail leaves."
 
 
 def queue() -> Check:
@@ -80,18 +87,21 @@ def queue() -> Check:
 
 
 def processes() -> Check:
-    alive = ServiceInstance.objects.filter(last_seen__gt=timezone.now() - LOST_AFTER).exclude(
-        state=ServiceInstance.State.STOPPED
-    )
-    roles = list(alive.values_list("role", flat=True))
-    services = len(roles) - roles.count("web")
-    detail = f"{roles.count('web')} web and {services} outbound processes run."
-    return Check(services > 0, detail if services else f"{detail} Without an outbound process no mail leaves.")
+    over = (ServiceInstance.State.STOPPED, instances.LOST)
+    web = [one for one in instances.recent() if one.role == "web" and instances.state_of(one) not in over]
+    services = instances.delivering()
+    detail = f"{len(web)} web and {len(services)} outbound processes run."
+    if not services:
+        return Check(False, f"{detail} Without an outbound process no mail leaves.")
+    refused = [one for one in services if one.state == ServiceInstance.State.REJECTED]
+    if not refused:
+        return Check(True, detail)
+    return Check(False, f"{detail} {len(refused)} refused the active configuration. Status says why.{_stand_ins()}")
 
 
 def breaker() -> Check:
-    generation = activation.current().generation
-    held = next(iter(open_breakers(generation)), None)
+    generations = instances.generations_in_use(activation.current().generation, instances.delivering())
+    held = next(iter(open_breakers(*generations)), None)
     if held is None:
         return Check(True, "Nothing holds the queue.")
     what = "Mail of one sender is held" if held.sender else "All mail is held"
@@ -100,8 +110,10 @@ def breaker() -> Check:
 
 def pause() -> Check:
     """An administrator's pause is meant, so it is told and no fault; what it makes wait shows as `queue`."""
-    paused = queue_state().paused
-    return Check(True, "Sending is paused: mail is accepted and waits." if paused else "Sending is not paused.")
+    if not queue_state().paused:
+        return Check(True, "Sending is not paused.")
+    refusal = intake.refusal(activation.current())
+    return Check(True, f"Sending is paused. {refusal}" if refusal else "Sending is paused: mail is accepted and waits.")
 
 
 def disk() -> Check:

@@ -12,6 +12,7 @@ from emailcfg.destinations import Destination, SecretUnavailable
 from emailcfg.models import ConfigRevision, FormDraft, Secret
 from emailcfg.pins import PinRefused, current
 from emailcfg.providers.reply import Redactor
+from emailcfg.revisions import section
 from emailcfg.rules import Refused, ascii_host
 from emailcfg.schema import SECRET_PATHS
 
@@ -45,24 +46,24 @@ def _tokens() -> list[tuple[Destination, str]]:
     rows = dict(Secret.objects.values_list("pk", "ciphertext"))
     for payload in ConfigRevision.objects.values_list("payload", flat=True).iterator(chunk_size=200):
         for path in SECRET_PATHS:
-            section, name = path.split(".")
-            stored = payload.get(section, {}).get(name)
-            if isinstance(stored, Mapping) and stored.get("secret") in rows:
-                tokens.append((_destination(payload, path), rows[stored["secret"]]))
+            where, name = path.split(".")
+            number = section(section(payload, where), name).get("secret")
+            if isinstance(number, int) and number in rows:
+                tokens.append((_destination(payload, path), rows[number]))
     for held in FormDraft.objects.values_list("secrets", flat=True):
         tokens += [(Destination(**item["for"]), item["token"]) for item in held.values() if "token" in item]
     return tokens
 
 
-def _destination(payload: Mapping[str, Any], path: str) -> Destination:
+def _destination(payload: Any, path: str) -> Destination:
     if path == "sendgrid.api_key":
         return Destination("sendgrid", "sendgrid.com", 443, "tls", "")
-    smtp = payload["smtp"]
+    smtp = section(payload, "smtp")
     try:
-        host = ascii_host(smtp["host"])
+        host = ascii_host(str(smtp.get("host")))
     except Refused:
         host = ""
-    return Destination("smtp", host, smtp["port"], smtp["security"], smtp["username"])
+    return Destination("smtp", host, smtp.get("port", 0), smtp.get("security", ""), smtp.get("username", ""))
 
 
 def _pinned() -> set[tuple[str, str]]:

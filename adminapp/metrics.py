@@ -68,7 +68,7 @@ def _lines() -> Iterable[str]:
     yield from _one("suppressed", "1 while the configuration suppresses all mail.", int(facts.suppresses))
     yield from _one("diverted", "1 while the configuration diverts all mail.", int(bool(facts.diverts_to)))
     whole = [breaker for breaker in facts.breakers if not breaker.sender]
-    yield from _one("breaker_open", "1 while all mail is held.", len(whole))
+    yield from _one("breaker_open", "1 while all mail is held.", int(bool(whole)))
     yield from _one("breaker_open_senders", "Senders whose mail is held.", len(facts.breakers) - len(whole))
     yield from _one("active_generation", "Grows with each activation.", facts.active.generation)
     yield from _one("active_revision", "The number of the active revision; 0 for none.", facts.active.revision_id or 0)
@@ -90,16 +90,22 @@ def _works(facts: Facts) -> int:
 def _processes() -> Iterable[str]:
     up: list[Sample] = []
     generations: list[Sample] = []
+    refused: list[Sample] = []
     for one in instances.recent():
         state = instances.state_of(one)
         if state == one.State.STOPPED:
             continue
         labels = {"role": one.role, "instance_id": one.instance[:8]}
         up.append((labels, int(state != instances.LOST)))
+        if state == instances.LOST:
+            continue  # it runs nothing any more
+        if one.role != "web":
+            refused.append((labels, int(state == one.State.REJECTED)))
         if one.generation is not None:
             generations.append((labels, one.generation))
     yield from _metric("process_up", "gauge", "1 for a process that gives signs of life, 0 for a lost one.", up)
     yield from _metric("process_generation", "gauge", "The generation that a process runs.", generations)
+    yield from _metric("process_refused", "gauge", "1 for a process that refused the active configuration.", refused)
 
 
 def _one(name: str, what: str, value: float) -> Iterable[str]:

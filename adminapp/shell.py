@@ -43,6 +43,7 @@ class OmniBar:
     badge: Badge
     banners: tuple[Banner, ...] = field(default=())
     active: ActiveConfig | None = None
+    saves_here: bool = False  # on the form; elsewhere the page has a main button of its own
     # Seconds until the active revision returns by itself; None when it does not, or when the page itself says so.
     confirm_left_s: int | None = None
 
@@ -102,6 +103,7 @@ def omnibar(request: HttpRequest) -> OmniBar:
         badge=_badge(facts),
         banners=_banners(facts, here),
         active=active,
+        saves_here=here == EMAIL_PAGE,
         confirm_left_s=None if _asks_to_confirm(here, active) else confirmation.seconds_left(active),
     )
 

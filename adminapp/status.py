@@ -61,8 +61,8 @@ def day(request: HttpRequest) -> HttpResponse:
 def _now(request: HttpRequest) -> dict[str, Any]:
     facts = gather(activation.current())
     numbers = queries.queue_numbers(facts.now)
-    shown = [(one, instances.state_of(one)) for one in instances.recent()]
-    ended = [pair for pair in shown if pair[1] != "stopped"]
+    shown = [(one, instances.state_of(one), instances.stand_in(one)) for one in instances.recent()]
+    ended = [one for one in shown if one[1] != "stopped"]
     warnings = alerts(facts, numbers)
     return {
         "facts": facts,
@@ -138,7 +138,9 @@ def resume(request: HttpRequest) -> HttpResponse:
 @require_POST
 def probe(request: HttpRequest) -> HttpResponse:
     """Tries one message now, although the queue is held."""
-    if queue.try_now(activation.current().generation, actor=actor_of(request)):
+    generations = instances.generations_in_use(activation.current().generation, instances.delivering())
+    tried = [queue.try_now(generation, actor=actor_of(request)) for generation in generations]
+    if any(tried):
         notes.success(request, "One message is tried now. The others follow as soon as it is accepted.")
     else:
         notes.info(request, "Nothing holds the queue any more.")

@@ -8,9 +8,11 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
+from adminapp import intake
 from adminapp.templatetags.time_shown import words
 from emailcfg import confirmation, obstacles, pins, restored, revisions, tested
 from emailcfg.models import ActiveConfig, ServiceInstance, TestSend
+from emailcfg.revisions import section
 from emailcfg.schema import EmailConfig
 from emailcfg.schema_migrations import NewerSchema
 from outbound import explained, instances, queries
@@ -52,18 +54,24 @@ class Facts:
     oldest_due_at: datetime | None
     waiting: queries.Count | None
     restored: restored.Restored | None
+    refusal: str  # why no mail is accepted, as a sentence; "" when it is
 
     @property
     def alive(self) -> list[ServiceInstance]:
         return [one for one in self.services if instances.state_of(one) != instances.LOST]
 
     @property
+    def stand_ins(self) -> str:
+        """What mail leaves through in the place of the active revision that can't be run ("r1"); "" for nothing."""
+        return instances.stand_ins(self.alive)
+
+    @property
     def selected(self) -> str:
         """The delivery service that the active revision selects, or ""."""
         if self.running is not None:
             return self.running.provider or ""
-        payload = self.active.revision.payload if self.active.revision is not None else {}
-        return str(payload.get("delivery", {}).get("selected") or "")
+        payload = self.active.revision.payload if self.active.revision is not None else None
+        return str(section(payload, "delivery").get("selected") or "")
 
     @property
     def suppresses(self) -> bool:
@@ -90,8 +98,9 @@ def gather(active: ActiveConfig) -> Facts:
     now = timezone.now()
     problems = tuple(obstacles.problems(active.revision)) if active.revision is not None else ()
     queue = queries.queue_state()
-    breakers = tuple(queries.open_breakers(active.generation))
     services = tuple(one for one in instances.recent() if one.role != "web" and one.state != _STOPPED)
+    living = [one for one in services if instances.state_of(one) != instances.LOST]
+    breakers = tuple(queries.open_breakers(*instances.generations_in_use(active.generation, living)))
     failed_test, proof = _proof(active)
     late = Message.objects.filter(priority__in=Priority.values, due_at__lte=now - _SLOW)
     first_due = late.order_by("priority", "due_at").values_list("due_at", flat=True)[:1]
@@ -108,6 +117,7 @@ def gather(active: ActiveConfig) -> Facts:
         oldest_due_at=next(iter(first_due), None),
         waiting=None,
         restored=restored.standing(active),
+        refusal=intake.refusal(active),
     )
     if _stands_still(facts):
         waiting = Message.objects.filter(due_at__isnull=False).order_by()[: _COUNTED + 1].count()
@@ -127,7 +137,9 @@ _STOPPED = ServiceInstance.State.STOPPED
 
 
 def _stands_still(facts: Facts) -> bool:
-    return bool(facts.problems or facts.queue.paused or facts.breakers or not facts.alive or not facts.selected)
+    if facts.queue.paused or facts.breakers or not facts.alive:
+        return True
+    return not facts.stand_ins and bool(facts.problems or not facts.selected)
 
 
 def _proof(active: ActiveConfig) -> tuple[TestSend | None, Proof | None]:
@@ -164,13 +176,13 @@ def _proof(active: ActiveConfig) -> tuple[TestSend | None, Proof | None]:
 
 def verdict(facts: Facts) -> Verdict:
     """The first of the reasons why no mail leaves; else how it was proven that it does."""
-    return _nothing_can_leave(facts) or _held(facts) or _nobody_sends(facts) or _proven(facts)
+    return _nothing_can_leave(facts) or _held(facts) or _nobody_sends(facts) or _refused(facts) or _proven(facts)
 
 
 def _nothing_can_leave(facts: Facts) -> Verdict | None:
     if facts.active.revision is None:
         return Verdict("unknown", "Not configured", "No mail leaves yet: no configuration is active.")
-    if facts.problems:
+    if facts.problems and not facts.stand_ins:
         return Verdict(
             "error",
             f"{_waits(facts)}: r{facts.active.revision_id} can't be read",
@@ -178,7 +190,7 @@ def _nothing_can_leave(facts: Facts) -> Verdict | None:
         )
     if stopped := confirmation.sending_paused(facts.active):
         return Verdict("error", "No mail leaves: sending is paused", f"No mail leaves. {stopped}")
-    if not facts.selected and not facts.suppresses:
+    if not facts.selected and not facts.suppresses and not facts.stand_ins:
         sentence = "No mail leaves: the active configuration has no delivery service switched on."
         return Verdict("warning", "No delivery service: no mail leaves", sentence)
     return None
@@ -188,7 +200,7 @@ def _held(facts: Facts) -> Verdict | None:
     if facts.queue.paused:
         by = f" by {facts.queue.paused_by}" if facts.queue.paused_by else ""
         return Verdict("warning", "Sending is paused", f"No mail leaves: sending was paused{by}.")
-    if facts.suppresses:
+    if facts.suppresses and not facts.stand_ins:
         return Verdict("warning", "All mail is suppressed", "No mail leaves: the configuration suppresses all mail.")
     for breaker in facts.breakers:
         told = explained.of_breaker(breaker)
@@ -201,10 +213,22 @@ def _nobody_sends(facts: Facts) -> Verdict | None:
     if not facts.alive:
         sentence = "No mail leaves: no process is running that delivers it."
         return Verdict("error", f"{_waits(facts)}: no process delivers", sentence)
-    if all(one.state == ServiceInstance.State.REJECTED for one in facts.alive):
-        error = next((one.error for one in facts.alive if one.error), "")
-        name = f"r{facts.active.revision_id}"
-        return Verdict("error", f"No process runs {name}", f"Every process refused {name}. {error}".strip())
+    return None
+
+
+def _refused(facts: Facts) -> Verdict | None:
+    name, alive = f"r{facts.active.revision_id}", facts.alive
+    refused = [one for one in alive if one.state == ServiceInstance.State.REJECTED]
+    if len(refused) == len(alive) and facts.stand_ins:
+        sentence = f"{name} can't be run: mail still leaves through {facts.stand_ins}."
+        return Verdict("error", f"{name} can't be run, {facts.stand_ins} goes on", sentence)
+    if len(refused) == len(alive):
+        error = next((one.error for one in refused if one.error), "")
+        sentence = f"No mail leaves: every process refused {name}. {error}".strip()
+        return Verdict("error", f"No process runs {name}", sentence)
+    if refused:
+        who = f"{len(refused)} of {len(alive)} processes"
+        return Verdict("warning", f"{who} refused {name}", f"Mail leaves, but {who} refused {name}.")
     return None
 
 

@@ -62,12 +62,13 @@ def _instances(now: datetime) -> list[ServiceInstance]:
     return list(rows.order_by("role", "host", "pid"))
 
 
-def _fate(row: ServiceInstance, generation: int, now: datetime) -> Fate:
+def _fate(row: ServiceInstance, active: ActiveConfig, now: datetime) -> Fate:
     if now - row.last_seen > LOST_AFTER:
         return Fate.LOST
-    if row.generation == generation and row.state == ServiceInstance.State.RUNNING:
+    if row.generation == active.generation and row.state == ServiceInstance.State.RUNNING:
         return Fate.RUNS
-    if row.state == ServiceInstance.State.REJECTED:
+    told_since = active.activated_at is None or row.last_seen >= active.activated_at
+    if row.state == ServiceInstance.State.REJECTED and told_since:  # else it refused what was active before
         return Fate.REFUSED
     return Fate.WAITS
 
@@ -75,7 +76,7 @@ def _fate(row: ServiceInstance, generation: int, now: datetime) -> Fate:
 def look(active: ActiveConfig, now: datetime) -> Convergence:
     """What the running processes have made of the active generation. `now` is the database's time."""
     processes = tuple(
-        Process(f"{row.host}/{row.pid}", row.role, _fate(row, active.generation, now), row.error, row.last_seen)
+        Process(f"{row.host}/{row.pid}", row.role, _fate(row, active, now), row.error, row.last_seen)
         for row in _instances(now)
     )
     outcome = _outcome(active, processes)

@@ -1,7 +1,8 @@
 """Saving, reading and deleting revisions. Saving never activates."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from pydantic import ValidationError
@@ -223,3 +224,9 @@ def delete(number: int, *, actor: Actor) -> None:
     revision.delete()
     Secret.objects.filter(pk__in=orphans).delete()
     audit.record("revision.deleted", actor=actor, subject=f"r{number}", description=description)
+
+
+def section(payload: Any, name: str) -> Mapping[str, Any]:
+    """A section of a stored payload, for whoever looks at one that may not be readable: empty where there is none."""
+    found = payload.get(name) if isinstance(payload, Mapping) else None
+    return found if isinstance(found, Mapping) else {}

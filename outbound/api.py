@@ -127,6 +127,7 @@ def read_instances(request: HttpRequest) -> list[dict[str, Any]]:
     return [
         {**{name: getattr(one, name) for name in InstanceOut.model_fields}, "state": instances.state_of(one)}
         for one in instances.recent()
+        if one.state != one.State.STOPPED
     ]
 
 

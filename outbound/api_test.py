@@ -90,6 +90,8 @@ def test(request: HttpRequest, body: TestIn) -> dict[str, Any]:
         raise Problem(429, error.code, str(error), retry_after_s=60) from None
     except TestRefused as error:
         raise Problem(400, error.code, str(error)) from None
+    except SecretUnavailable as error:
+        raise Problem(503, "keys_unusable", str(error)) from None
 
 
 def _plan(body: TestIn) -> Plan:

@@ -36,6 +36,10 @@ def note(test: TestSend) -> str:
     until = "until this is activated" if test.revision_id else "until this is saved and activated"
     if active.revision is None:
         return f"No configuration is active: no other mail leaves {until}."
+    services = instances.delivering()
+    if services and all(one.state == ServiceInstance.State.REJECTED for one in services):
+        through = instances.stand_ins(services)
+        return f"Real mail still leaves through {through} {until}." if through else f"No other mail leaves {until}."
     return f"Real mail still leaves through r{active.revision_id} {until}."
 
 
@@ -57,10 +61,11 @@ def _of_service(active: ActiveConfig) -> Iterator[str]:
     if queue.paused:
         by = f" by {queue.paused_by}" if queue.paused_by else ""
         yield f"Sending was paused{by}: other mail waits until it is resumed on Status."
-    for held in queries.open_breakers(active.generation):
+    services = instances.delivering()
+    for held in queries.open_breakers(*instances.generations_in_use(active.generation, services)):
         what = f"Other mail from {held.sender} was held" if held.sender else "All other mail was held"
         yield f"{what} when this test ended: {explained.of_breaker(held).title}. {_then(held)}"
-    yield from _of_processes(active, _services())
+    yield from _of_processes(active, services)
 
 
 def _then(held: Breaker) -> str:
@@ -69,24 +74,19 @@ def _then(held: Breaker) -> str:
     return "One message is tried now; when it is taken, the others follow."
 
 
-def _services() -> list[ServiceInstance]:
-    """The living processes that deliver."""
-    over = (ServiceInstance.State.STOPPED, instances.LOST)
-    return [one for one in instances.recent() if one.role != "web" and instances.state_of(one) not in over]
-
-
 def _of_processes(active: ActiveConfig, services: list[ServiceInstance]) -> Iterator[str]:
     if not services:
         yield "No process is running that delivers mail: other mail waits until one is started."
     refused = [one for one in services if one.state == ServiceInstance.State.REJECTED]
     if refused:
         who = "Every process" if len(refused) == len(services) else f"{len(refused)} of {len(services)} processes"
-        yield f"{who} refused r{active.revision_id} and delivers by what it ran before: {refused[0].error}".strip()
+        nothing = "" if any(instances.stand_in(one) for one in refused) else " Nothing leaves through what refused it."
+        yield f"{who} refused r{active.revision_id}: {refused[0].error}{nothing}"
 
 
 def _of_place() -> Iterator[str]:
     """A test runs in the process that was asked; mail may leave from another machine, with another network."""
-    here, there = socket.gethostname(), sorted({one.host for one in _services()})
+    here, there = socket.gethostname(), sorted({one.host for one in instances.delivering()})
     if there and here not in there:
         yield f"This test left from {here}; other mail leaves from {', '.join(there)}."
 

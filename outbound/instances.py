@@ -1,6 +1,7 @@
 """The running processes: their heartbeat, the generation each has taken up, and which are lost."""
 
 import os
+import re
 import secrets
 import socket
 from datetime import timedelta
@@ -17,6 +18,7 @@ _SHOWN_FOR = timedelta(days=1)
 
 LOST = "lost"
 _ENDED = (ServiceInstance.State.STOPPED,)
+_STANDS_IN = re.compile(r" Mail goes on with r(\d+)\.$")  # what outbound.engine.loop adds to its error
 
 
 def register(role: str) -> ServiceInstance:
@@ -54,6 +56,32 @@ def state_of(instance: ServiceInstance) -> str:
 def recent() -> list[ServiceInstance]:
     """The processes of the last day, the youngest first."""
     return list(ServiceInstance.objects.filter(last_seen__gt=timezone.now() - _SHOWN_FOR).order_by("-started_at"))
+
+
+def delivering() -> list[ServiceInstance]:
+    """The living processes that deliver."""
+    return [one for one in recent() if one.role != "web" and state_of(one) not in (*_ENDED, LOST)]
+
+
+def stand_in(instance: ServiceInstance) -> int | None:
+    """The revision through which a process that refused the active one goes on delivering; None when it runs the
+    active one, or has nothing else to deliver with."""
+    found = _STANDS_IN.search(instance.error) if instance.state == ServiceInstance.State.REJECTED else None
+    return int(found[1]) if found else None
+
+
+def stand_ins(services: list[ServiceInstance]) -> str:
+    """What these processes deliver through in the place of the active revision ("r1"); "" for nothing."""
+    numbers = {number for one in services if (number := stand_in(one)) is not None}
+    return " and ".join(f"r{number}" for number in sorted(numbers))
+
+
+def generations_in_use(active: int, services: list[ServiceInstance]) -> set[int]:
+    """The generations by which these processes deliver: the active one, unless all of them refused it and some go on
+    with an earlier one."""
+    if any(one.state != ServiceInstance.State.REJECTED for one in services):
+        return {active}
+    return {one.generation for one in services if one.generation is not None and stand_in(one)} or {active}
 
 
 def prune() -> None:

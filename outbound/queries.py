@@ -88,9 +88,9 @@ def queue_state() -> QueueState:
     return QueueState.objects.filter(singleton=1).first() or QueueState()
 
 
-def open_breakers(generation: int) -> list[Breaker]:
-    """What holds the queue under this generation; the one that holds all mail first."""
-    return list(Breaker.objects.filter(generation=generation, is_open=True).order_by("sender"))
+def open_breakers(*generations: int) -> list[Breaker]:
+    """What holds the queue under these generations; what holds all mail first."""
+    return list(Breaker.objects.filter(generation__in=generations, is_open=True).order_by("sender"))
 
 
 def is_waiting(message: Message) -> bool:

@@ -99,7 +99,8 @@ def of_revision(number: int | None, to: str, kind: str = "test", dry_run: bool =
 def prepare(plan: Plan, actor: Actor) -> Prepared:
     """Checks and records a test, which then has to be run with `testrun.run` or `testrun.start`.
 
-    Raises TestRefused: no service is on, the address is none, a secret does not open, or the limit is reached."""
+    Raises TestRefused: no service is on, the address is none, a secret does not open, or the limit is reached; and
+    SecretUnavailable: there is no key ring by which to tell what is tested."""
     with transaction.atomic():
         _lock(actor)
         _within_limit(actor)

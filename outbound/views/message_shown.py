@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from emailcfg import activation
-from outbound import log_pages, messages, pauses, queries
+from outbound import instances, log_pages, messages, pauses, queries
 from outbound.explained import Told, is_own, of_attempt, of_breaker, of_cause
 from outbound.log_view import LogView, log_view
 from outbound.mail_source import masked_source
@@ -112,7 +112,8 @@ def shown(message: Message) -> Shown:
 def _held(message: Message, sender: str) -> Held | None:
     if not queries.is_waiting(message):
         return None
-    breakers = queries.open_breakers(activation.current().generation)
+    active = activation.current().generation
+    breakers = queries.open_breakers(*instances.generations_in_use(active, instances.delivering()))
     found = next((one for one in breakers if one.sender in ("", sender)), None)
     return Held(found.sender, of_breaker(found)) if found is not None else None
 

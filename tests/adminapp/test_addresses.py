@@ -9,7 +9,12 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.adminapp.addresses import Address, addresses, pages
+from emailcfg import activation
+from emailcfg.models import FormDraft
+from outbound import queue
+from tests.adminapp.addresses import EXAMPLES, Address, addresses, pages
+from tests.emailcfg.making import ANA, a_revision, a_test_of, activated
+from tests.outbound.log_making import UNKNOWN_MAILBOX, a_message, a_service, an_eventful_log
 
 pytestmark = pytest.mark.django_db
 
@@ -72,6 +77,20 @@ def test_a_get_changes_nothing(admin_client: Client, method: str) -> None:
         assert [table[1] for table in written if table and table[1] not in MAY_WRITE] == [], address
 
 
+def test_a_get_changes_nothing_of_what_is_there_either(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, pending, draft = a_revision(), a_revision(smtp__timeout_s=20), a_revision(smtp__timeout_s=25)
+    activated(before)
+    activated(pending, confirm_within_s=600)
+    failed, test = a_message("failed", UNKNOWN_MAILBOX), a_test_of(draft)
+    monkeypatch.setitem(EXAMPLES, "a", str(before.number))
+    monkeypatch.setitem(EXAMPLES, "b", str(draft.number))
+    for revision, row in ((before, failed), (draft, test)):
+        monkeypatch.setitem(EXAMPLES, "number", str(revision.number))
+        monkeypatch.setitem(EXAMPLES, "pk", str(row.pk))
+        test_a_get_changes_nothing(admin_client, "get")
+    assert activation.current().confirm_state == "pending"
+
+
 def test_posts_need_the_csrf_token(admin_user: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin_user)
@@ -103,3 +122,25 @@ def test_no_template_holds_inline_script_or_style(template: Path) -> None:
     text = template.read_text()
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:|hx-on", text)
     assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", text)
+
+
+def test_a_page_has_one_main_button(admin_user: User, admin_client: Client) -> None:
+    """With the OmniBar, whose Save is the main one on the form alone; what a dialog holds is a page of its own."""
+    first, second = a_revision(), a_revision(smtp__host="relay.acme.example")
+    activated(first)
+    log = an_eventful_log(first.number)
+    a_service(1)
+    FormDraft.objects.create(user=admin_user, base=first, changed=["smtp.timeout_s"], values={"smtp.timeout_s": "45"})
+    revisions = [
+        f"/configuration/revisions/{one.number}/{part}" for one in (first, second) for part in ("", "activate/")
+    ]
+    paths = [*pages(), *revisions, "/configuration/revisions/1/diff/2/", *(f"/messages/{one.pk}/" for one in log)]
+    for paused in (False, True):
+        if paused:
+            queue.pause(actor=ANA)
+        for path in paths:
+            answer = admin_client.get(path)
+            if answer.streaming or path == "/configuration/email/":
+                continue
+            shown = re.sub("<dialog.*?</dialog>", "", answer.content.decode(), flags=re.DOTALL)
+            assert shown.count("btn-primary") <= 1, path

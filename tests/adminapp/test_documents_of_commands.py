@@ -2,11 +2,13 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from adminapp import setup
 from outbound import auth
@@ -43,6 +45,17 @@ def test_an_administrator_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
     assert document("createadmin", "--email", "Ana@acme.example") == {"email": "ana@acme.example"}
     assert User.objects.get().username == "ana@acme.example"
+
+
+@pytest.mark.usefixtures("claimed")
+def test_what_the_other_commands_refuse_is_a_document_too(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
+    assert "12 characters" in refusal("createadmin", "--email", "ben@acme.example")["detail"]
+    assert refusal("setup_token")["code"] == "already_claimed"
+    settings.ENCRYPTION_KEY_FILES = [tmp_path / "gone.keys"]
+    assert "gone.keys" in refusal("rotate_secrets")["detail"]
 
 
 def test_a_setup_link_is_handed_out() -> None:

@@ -14,8 +14,9 @@ from adminapp import health
 from emailcfg import activation
 from emailcfg.models import ConfigRevision, Secret, ServiceInstance
 from outbound import instances, queue
-from tests.outbound.log_making import an_open_breaker
-from tests.outbound.making import ANA
+from outbound.models import Message
+from tests.outbound.log_making import a_message, an_open_breaker
+from tests.outbound.making import ANA, a_config, activate
 
 pytestmark = pytest.mark.django_db
 
@@ -95,12 +96,13 @@ def test_an_active_revision_that_can_not_be_read_is_named(claimed: object, clien
     )
     active.save()
     detail = checks(client, status=503)["active_revision"]["detail"]
-    assert detail == f"r{active.revision.number} is active and can't be read: mail waits. Status says why."
+    assert detail == f"r{active.revision.number} is active and can't be read. Status says why. No mail leaves."
     assert not Secret.objects.exists()
 
 
 def test_a_pause_is_told_and_is_no_fault(claimed: object, client: Client) -> None:
     a_service()
+    activate(a_config())
     assert checks(client, status=200)["pause"]["detail"] == "Sending is not paused."
     queue.pause(actor=ANA, reason="Moving the relay")
     assert checks(client, status=200)["pause"]["detail"] == "Sending is paused: mail is accepted and waits."
@@ -127,3 +129,13 @@ def test_an_open_breaker_and_a_full_disk_are_named_without_the_servers_words(
     }
     assert found["disk"]["ok"] is False
     assert "ana@acme.example" not in str(found)
+
+
+def test_mail_that_waits_for_a_quarter_of_an_hour_is_a_fault(claimed: object, client: Client) -> None:
+    a_service()
+    activate(a_config())
+    waiting = a_message("queued", due_at=timezone.now() - timedelta(minutes=14))
+    assert checks(client, status=200)["queue"]["ok"]
+    Message.objects.filter(pk=waiting.pk).update(due_at=timezone.now() - timedelta(minutes=15))
+    detail = str(checks(client, status=503)["queue"]["detail"])
+    assert detail.startswith("The oldest message that could leave waits since 900 seconds")

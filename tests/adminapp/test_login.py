@@ -7,6 +7,7 @@ import time_machine
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from emailcfg.models import AuditEvent
 from tests.conftest import PASSWORD
@@ -168,3 +169,21 @@ def test_a_changed_password_is_on_record_with_where_it_came_from(admin_client: C
     admin_client.post("/accounts/password/change/", data, REMOTE_ADDR="127.0.0.9")
     event = AuditEvent.objects.filter(action="password.changed").latest("pk")
     assert (event.actor_name, event.address, event.detail) == ("ana@acme.example", "127.0.0.9", {})
+
+
+def test_logins_survive_a_new_secret_key_above_the_old_one_and_end_without_the_old_one(
+    admin_user: User, settings: Settings
+) -> None:
+    here, there = Client(), Client()
+    log_in(here)
+    log_in(there)
+    old, settings.SECRET_KEY = settings.SECRET_KEY, "n" * 60
+    settings.SECRET_KEY_FALLBACKS = [old]
+    assert here.get("/status/").status_code == 200
+    settings.SECRET_KEY_FALLBACKS = []
+    assert there.get("/status/").status_code == 302
+
+
+def test_an_ipv4_client_is_on_record_by_its_own_address_where_the_port_is_an_ipv6_one(admin_user: User) -> None:
+    log_in(Client(REMOTE_ADDR="::ffff:127.0.0.1"))
+    assert AuditEvent.objects.latest("pk").address == "127.0.0.1"

@@ -1,18 +1,30 @@
 """Metrics: who may read them, their form, and that nothing private stands in them."""
 
 import re
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from outbound import auth
+from outbound import auth, queue
 from outbound.models import OutcomeCount
-from tests.outbound.log_making import ACCEPTED, GREYLISTED, a_day_of_outcomes, a_message, a_service, an_open_breaker
+from tests.outbound.log_making import (
+    ACCEPTED,
+    GREYLISTED,
+    NO_ANSWER,
+    a_day_of_outcomes,
+    a_message,
+    a_service,
+    an_open_breaker,
+)
 from tests.outbound.making import ANA, a_config, activate
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("claimed")]
 
+ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"REMOTE_ADDR": "192.0.2.9", "secure": True}
 
 
@@ -81,6 +93,14 @@ def test_other_machines_need_a_token_that_may_read_the_log(client: Client) -> No
         assert client.get("/metrics", headers=headers, **ELSEWHERE).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("::ffff:192.0.2.9", 401), ("2001:db8::9", 401)],
+)
+def test_this_machine_is_known_by_either_kind_of_address(client: Client, address: str, status: int) -> None:
+    assert client.get("/metrics", REMOTE_ADDR=address, secure=True).status_code == status
+
+
 def test_a_wrong_token_is_refused_on_this_machine_too(client: Client) -> None:
     assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
 
@@ -97,3 +117,25 @@ def test_nothing_private_stands_in_them(client: Client) -> None:
     text = client.get("/metrics").content.decode()
     for private in ("secret.person", "Very private", "acme.example", "127.0.0.1", "locked", "@"):
         assert private not in text
+
+
+def test_what_the_manual_alarms_on_is_there_and_moves(client: Client) -> None:
+    manual = (ROOT / "docs" / "monitoring.md").read_text()
+    text = client.get("/metrics").content.decode()
+    assert set(re.findall(r"adminapp_[a-z_]+", manual)) <= set(re.findall(r"^# TYPE (\S+)", text, flags=re.MULTILINE))
+    active = activate(a_config())
+    a_service(active.generation)
+    a_service(None, state="rejected")
+    a_service(active.generation - 1, ago_s=60)
+    a_message("in_doubt", NO_ANSWER)
+    a_message("queued", due_at=timezone.now() - timedelta(minutes=20))
+    queue.pause(actor=ANA)
+    found = values(client)
+    assert found['adminapp_queue_messages{state="in_doubt"}'] == 1
+    assert 1200 <= found["adminapp_queue_oldest_due_age_seconds"] < 1260
+    assert found["adminapp_paused"] == 1
+    assert found["adminapp_disk_free_bytes"] > 0
+    refused = [value for name, value in found.items() if name.startswith("adminapp_process_refused")]
+    assert sorted(refused) == [0, 1]
+    running = [value for name, value in found.items() if name.startswith("adminapp_process_generation")]
+    assert running == [active.generation]

@@ -9,12 +9,12 @@ from cryptography.fernet import Fernet
 from django.test import Client
 from pydantic import SecretStr
 
-from emailcfg import activation
+from emailcfg import activation, revisions
 from emailcfg.models import Secret, ServiceInstance
 from emailcfg.network import NetworkPolicy
 from outbound.models import Attempt, Message
 from tests.outbound.engine.running import running, until
-from tests.outbound.making import a_config, activate, queued
+from tests.outbound.making import ANA, a_config, activate, queued
 from tests.servers.smtp import SmtpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,6 +30,9 @@ def test_mail_waits_and_every_page_says_so_until_the_secret_is_entered_again(
     server = smtp_server(users={"ana": "the right one"})
     login = {"username": "ana", "password": SecretStr("the right one")}
     before = activate(a_config(server.port, **login))
+    draft = revisions.save(
+        config=a_config(server.port, timeout_s=9, **login), base=before.revision, description="A draft", actor=ANA
+    )
     other = tmp_path / "other.keys"
     other.write_bytes(Fernet.generate_key() + b"\n")
     other.chmod(0o600)
@@ -38,7 +41,7 @@ def test_mail_waits_and_every_page_says_so_until_the_secret_is_entered_again(
 
     paths = ["status", "configuration/email", "configuration/history", "configuration/audit", "messages", "support"]
     revision = f"configuration/revisions/{before.revision_id}"
-    for path in [*paths, revision]:
+    for path in [*paths, revision, f"{revision}/diff/{draft.number}"]:
         page = admin_client.get(f"/{path}/")
         assert page.status_code == 200, path
         assert page.content.decode().count(BANNER) >= 1, path

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 
 import pytest
+import trustme
 
 from adminapp.environment import own_addresses
 
@@ -142,6 +144,7 @@ def test_the_first_start_sets_everything_up_and_prints_a_link_that_works(
         assert "immutable" in answer.headers["Cache-Control"], path
 
     wait_until(lambda: "2 web and 1 outbound" in served.http("/readyz").text)
+    assert [str(path) for path in (tmp_path / "data").rglob("*") if path.stat().st_mode & 0o077] == []
     assert served.stop() == 0
 
     again = start(served.environment)
@@ -187,6 +190,9 @@ def test_it_can_be_set_up_on_the_command_line(tmp_path: Path, start: Callable[..
     served = start(env)
     made = manage("createadmin", "--email", "Ana@acme.example", environment=env, stdin="correct horse battery\n")
     assert (made.returncode, made.stdout) == (0, "ana@acme.example can log in now.\n")
+    with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database:
+        (stored,) = database.execute("SELECT password FROM auth_user").fetchone()
+    assert stored.startswith("argon2$argon2id$")
     assert served.http("/setup/").status == 404
     assert served.http("/accounts/login/").status == 200
     too_large = HTTPConnection("127.0.0.1", int(env["HTTP_PORT"]), timeout=PATIENCE_S)
@@ -200,6 +206,14 @@ def test_it_can_be_set_up_on_the_command_line(tmp_path: Path, start: Callable[..
     assert weak.returncode == 1
     assert "12 characters" in weak.stderr
     assert "Traceback" not in weak.stderr
+
+
+@pytest.mark.parametrize("words", [["createadmin", "--email", "ana@acme.example"], ["doctor"], ["token", "list"]])
+def test_a_command_before_the_first_start_says_what_to_run(tmp_path: Path, words: list[str]) -> None:
+    ended = manage(*words, environment=environment(tmp_path), stdin="correct horse battery\n")
+    assert ended.returncode == 1
+    assert "“make run”" in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
 
 
 def children_of(pid: int) -> list[int]:
@@ -357,3 +371,29 @@ def test_plain_http_from_another_address_is_sent_to_https(tmp_path: Path, start:
         f"https://{outer}:{served.environment['HTTPS_PORT']}/accounts/login/",
     )
     assert served.http("/accounts/login/", "POST", address=outer).status == 403
+
+
+def test_an_own_certificate_is_served_on_ipv6_and_values_come_from_files(
+    tmp_path: Path, start: Callable[..., Served]
+) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("::1")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "bind").write_text("::1\n")
+    env = environment(
+        tmp_path / "data",
+        TLS_CERT_FILE=str(tmp_path / "cert.pem"),
+        TLS_KEY_FILE=str(tmp_path / "key.pem"),
+        BIND="",
+        BIND_FILE=str(tmp_path / "bind"),
+    )
+    served = start(env)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    over_tls = HTTPSConnection("::1", int(env["HTTPS_PORT"]), context=context, timeout=PATIENCE_S)
+    assert ask(over_tls, "/setup/", "GET").status == 200
+    assert served.http("/healthz", address="::1").text == "ok\n"
+    with pytest.raises(ConnectionRefusedError):
+        served.http("/healthz")
+    assert not (tmp_path / "data" / "tls").exists()

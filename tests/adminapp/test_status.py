@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from adminapp import chart
+from adminapp import chart, masking
 from adminapp.alerts import Alert, alerts
 from adminapp.verdict import Verdict, gather, verdict
 from emailcfg import activation, pins
@@ -20,7 +20,7 @@ from emailcfg.restored import Memory
 from emailcfg.schema import EmailConfig
 from outbound import queries, queue
 from outbound.models import Breaker, OutcomeCount, QueueState
-from tests.emailcfg.making import a_revision, a_test_of, activated
+from tests.emailcfg.making import a_revision, a_test_of, activated, tamper
 from tests.outbound.log_making import (
     ACCEPTED,
     GREYLISTED,
@@ -453,3 +453,26 @@ def test_what_ends_a_pause_stands_once_on_status(active: ActiveConfig, admin_cli
         at["HX-Current-URL"] = f"https://mail.acme.example{path}"
         for answer in (admin_client.get(path), admin_client.get("/omnibar/", headers=at)):
             assert f'{banner} {ANA.name}.</span>\n  <a href="/status/">Resume</a>' in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [[1], "text", {}, {"delivery": 7, "smtp": 7}, {"smtp": {"password": {"secret": [1]}}}, {"smtp": {"password": 1}}],
+)
+def test_whatever_stands_in_place_of_the_active_revision_status_says_so_and_the_bundle_can_be_made(
+    admin_client: Client, payload: Any
+) -> None:
+    active = activated(a_revision())
+    assert active.revision is not None
+    a_service(active.generation)
+    tamper(active.revision, payload=payload)
+    assert f"r{active.revision_id} can&#x27;t be run" in page(admin_client)
+    assert admin_client.get("/metrics").status_code == 200
+    assert admin_client.post("/support/bundle/").status_code == 200
+
+
+def test_a_secret_is_replaced_in_the_bundle_though_its_revision_was_altered(admin_client: Client) -> None:
+    active = activated(a_revision())
+    assert active.revision is not None
+    tamper(active.revision, payload={**active.revision.payload, "general": {"sender_name": 7}})
+    assert [found("first secret") for found in masking.redactors()] == ["[removed]"]

@@ -1,6 +1,7 @@
 """The Support page: its tools work as plain forms, keep what was entered, and store nothing."""
 
 import pytest
+from django.apps import apps
 from django.test import Client
 from pytest_django import Settings
 
@@ -112,3 +113,15 @@ def test_the_download_of_the_bundle_is_on_record(admin_client: Client) -> None:
     assert 'filename="adminapp-support-' in answer["Content-Disposition"]
     assert AuditEvent.objects.get(action="support.bundle").detail == {"full_addresses": False}
     assert admin_client.get("/support/bundle/").status_code == 405
+
+
+def test_nothing_of_a_paste_is_kept(admin_client: Client) -> None:
+    posted(admin_client, "explain", text="")  # the session's own first row
+    before = _rows()
+    posted(admin_client, "headers", text=HEADERS)
+    posted(admin_client, "explain", text="550 5.1.1 <ben@partner.example>: user unknown")
+    assert _rows() == before
+
+
+def _rows() -> dict[str, int]:
+    return {model._meta.db_table: model._default_manager.count() for model in apps.get_models()}

@@ -158,3 +158,17 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
         wide = page.evaluate("document.documentElement.scrollWidth") > width
         found[path] = violations + (["scrolls sideways"] if wide else [])
     assert found == {path: [] for path in found}
+
+
+@pytest.mark.parametrize(("path", "text"), [("/messages/", "Welcome"), ("/configuration/history/", "For a test")])
+def test_a_whole_row_can_be_clicked(admin_page: Page, active: ActiveConfig, path: str, text: str) -> None:
+    a_message("failed", UNKNOWN_MAILBOX, subject="Welcome")
+    page = admin_page
+    page.goto(path)
+    row = page.locator("tr, li.revision-row").filter(has_text=text).first
+    link = row.get_by_role("link").first.get_attribute("href")
+    box = row.bounding_box()
+    assert link is not None
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] - 8, box["y"] + box["height"] / 2)  # where no word stands
+    expect(page).to_have_url(link)

@@ -176,8 +176,11 @@ def test_bodies_that_are_no_request_are_refused(call: Call, body: str) -> None:
 
 
 def test_a_refusal_repeats_no_secret(call: Call) -> None:
-    answer = saved(call, changed(password={"set": "two\nlines-secret"}, port=0))
-    assert "lines-secret" not in answer.content.decode()
+    for more, field in (({}, "config.smtp.password"), ({"port": 0}, "config.smtp.port")):
+        answer = saved(call, changed(password={"set": "two\nlines-secret"}, **more))
+        assert answer.status_code == 400
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+        assert "lines-secret" not in answer.content.decode()
 
 
 def test_a_repeated_save_is_answered_with_the_same_revision(call: Call) -> None:

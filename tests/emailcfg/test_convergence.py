@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from emailcfg import activation
+from emailcfg import activation, confirmation
 from emailcfg.convergence import Convergence, Outcome, look
 from emailcfg.models import ServiceInstance
 from tests.emailcfg.making import a_process, a_revision, activated
@@ -63,6 +63,20 @@ def test_the_sentence_counts() -> None:
     a_process("c", "rejected", 0, error="The password can't be decrypted.")
     a_process("d", "running", 1, seen=timedelta(minutes=5))
     assert seen().sentence == f"r{revision.number} is active. 2 of 3 processes run it; 1 refused it; 1 lost."
+
+
+def test_a_refusal_of_what_was_active_before_is_none_of_this() -> None:
+    """Else an activation for a while could return before any process looked at it."""
+    before, after = a_revision(), a_revision(smtp__timeout_s=20)
+    activated(before)
+    a_process("a", "rejected", 0, seen=timedelta(seconds=2), error="The password can't be decrypted.")
+    activated(after, confirm_within_s=600)
+    assert seen().outcome is Outcome.WAITING
+    assert not confirmation.tick()
+    ServiceInstance.objects.update(last_seen=activation.database_time())
+    assert seen().outcome is Outcome.REFUSED
+    assert confirmation.tick()
+    assert activation.current().revision_id == before.number
 
 
 def test_a_web_process_that_loads_no_configuration_does_not_count() -> None:

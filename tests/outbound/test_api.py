@@ -11,9 +11,11 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from emailcfg import activation
 from emailcfg.models import AuditEvent
 from outbound import auth, bulk
 from outbound.models import ApiToken, Attempt, Message, MessageBody, Recipient
+from tests.outbound.log_making import a_service
 from tests.outbound.making import ANA
 
 Call = Callable[..., Any]
@@ -333,3 +335,14 @@ def test_addresses_and_methods_that_are_none_get_problem_documents(call: Any) ->
 def test_a_request_that_is_too_large_is_a_problem_document(call: Call, active: None) -> None:
     answer = call("post", "/messages", {**MAIL, "text": "x" * 17_000_000})
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_the_running_processes_are_listed_with_what_each_runs(call: Call, active: None) -> None:
+    generation = activation.current().generation
+    a_service(generation)
+    a_service(generation - 1, state="rejected", error="No key opens it.")
+    a_service(generation, ago_s=60)
+    a_service(generation, state="stopped")
+    listed = call("get", "/instances").json()
+    told = sorted((one["state"], one["generation"] - generation, one["error"]) for one in listed)
+    assert told == [("lost", 0, ""), ("rejected", -1, "No key opens it."), ("running", 0, "")]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,3 +126,12 @@ def test_the_sixth_test_in_a_minute_is_refused(call: Call, smtp_server: Callable
         assert call("post", "/config/test", {"to": TO, "dry_run": True}).status_code == 200
     answer = call("post", "/config/test", {"to": TO, "dry_run": True})
     assert (answer.status_code, answer["Retry-After"]) == (429, "60")
+
+
+def test_without_the_key_files_it_says_so(call: Call, settings: Settings, tmp_path: Path) -> None:
+    number = activate(a_config()).revision_id
+    settings.ENCRYPTION_KEY_FILES = [tmp_path / "ring.keys"]
+    for what in ({}, {"revision": number}):
+        answer = call("post", "/config/test", {"to": TO, **what})
+        assert (answer.status_code, answer.json()["code"]) == (503, "keys_unusable")
+        assert "ring.keys" in answer.json()["detail"]

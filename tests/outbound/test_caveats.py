@@ -9,7 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from emailcfg import activation, tested
-from emailcfg.models import AuditEvent, Secret, TestSend
+from emailcfg.models import AuditEvent, Secret, ServiceInstance, TestSend
 from emailcfg.network import NetworkPolicy
 from emailcfg.providers.base import ErrorClass, Failure, Stage
 from emailcfg.schema import EmailConfig
@@ -103,9 +103,10 @@ def test_no_process_and_one_that_refused_are_said(scripted_smtp: Servers) -> Non
     activate(a_config(scripted_smtp().port))
     assert beside(of_active()).startswith("No process is running that delivers mail")
     a_service("rejected", "The key is missing.")
-    number = activation.current().revision_id
-    said = f"Every process refused r{number} and delivers by what it ran before: The key is missing."
-    assert beside(of_active()) == said
+    said = f"Every process refused r{activation.current().revision_id}: The key is missing."
+    assert beside(of_active()) == f"{said} Nothing leaves through what refused it."
+    ServiceInstance.objects.update(error="The key is missing. Mail goes on with r7.")
+    assert beside(of_active()) == f"{said} Mail goes on with r7."
 
 
 def test_mail_that_leaves_from_another_machine_is_said(scripted_smtp: Servers) -> None:
@@ -123,6 +124,13 @@ def test_after_a_green_test_of_what_does_not_run_it_says_what_does(scripted_smtp
     a_service()
     test = of_form(a_config(server.port))
     assert beside(test) == f"Real mail still leaves through r{number} until this is saved and activated."
+    ServiceInstance.objects.update(state="rejected", error="No key opens it. Mail goes on with r7.")
+    assert beside(of_form(a_config(server.port))) == (
+        "Real mail still leaves through r7 until this is saved and activated."
+    )
+    ServiceInstance.objects.update(error="No key opens it.")
+    assert beside(of_form(a_config(server.port))) == "No other mail leaves until this is saved and activated."
+    ServiceInstance.objects.update(state="running", error="")
     activate(a_config(server.port))
     assert beside(of_form(a_config(server.port))) == ""  # the same content as what runs
 

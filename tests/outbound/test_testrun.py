@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from pytest_django import Settings
 from pytest_httpserver import HTTPServer
 
+from emailcfg.actor import Actor
 from emailcfg.models import TestSend
 from emailcfg.network import NetworkPolicy
 from emailcfg.providers.sendgrid import BASE_URLS
@@ -349,3 +350,14 @@ def test_a_test_whose_process_died_is_told_to_be_interrupted_in_lists_too(smtp_s
     TestSend.objects.filter(pk=dead.pk).update(beat_at=timezone.now() - timedelta(minutes=3))
     assert silent_tests.settle_all() == 1
     assert {test.pk: test.state for test in TestSend.objects.all()} == {dead.pk: "interrupted", living.pk: "running"}
+
+
+def test_five_tests_a_minute_are_for_each_person(smtp_server: SmtpServers) -> None:
+    plan = a_plan(a_config(smtp_server().port), dry_run=True)
+    for _ in range(5):
+        testsend.prepare(plan, ANA)
+    with pytest.raises(testsend.TooManyTests, match="Wait a minute"):
+        testsend.prepare(plan, ANA)
+    testsend.prepare(plan, Actor(name="ben@acme.example"))
+    TestSend.objects.update(started_at=timezone.now() - timedelta(seconds=61))
+    testsend.prepare(plan, ANA)

@@ -26,8 +26,14 @@ class Command(BaseCommand):
         try:
             user = make(email=options["email"], password=password)
         except ValidationError as problem:
-            raise CommandError(" ".join(problem.messages)) from None
+            raise self._refusal("invalid", " ".join(problem.messages), **options) from None
         except setup.AlreadyClaimed:
-            raise CommandError("Another registration was first. Run the command again.") from None
+            sentence = "Another registration was first. Run the command again."
+            raise self._refusal("already_claimed", sentence, **options) from None
         name = user.get_username()
         self.stdout.write(json.dumps({"email": name}) if options["json"] else f"{name} can log in now.")
+
+    def _refusal(self, code: str, sentence: str, **options: Any) -> CommandError:
+        if options["json"]:
+            self.stdout.write(json.dumps({"error": {"code": code, "detail": sentence}}))
+        return CommandError(sentence)

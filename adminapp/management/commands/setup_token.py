@@ -31,9 +31,12 @@ class Command(BaseCommand):
         try:
             token = setup.new_token()
         except setup.AlreadyClaimed:
-            raise CommandError(
+            sentence = (
                 "An administrator is registered. Add another with “manage.py createadmin”, or repeat this with --reset."
-            ) from None
+            )
+            if options["json"]:
+                self.stdout.write(json.dumps({"error": {"code": "already_claimed", "detail": sentence}}))
+            raise CommandError(sentence) from None
         bases = (f"http://localhost:{settings.HTTP_PORT}", settings.PUBLIC_BASE_URL)
         links = [f"{base}/setup/?token={token}" for base in bases]
         if options["json"]:

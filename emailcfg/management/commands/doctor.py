@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 
 from emailcfg import activation, confirmation, obstacles, pins, revisions, secrets
 from emailcfg.destinations import SecretUnavailable
@@ -35,8 +36,13 @@ def _database() -> Finding:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+        executor = MigrationExecutor(connection)
+        missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     except DatabaseError:
         return Finding("database", False, "The database does not answer.")
+    if missing:
+        sentence = f"{missing} steps are missing in the database: “make run” or “manage.py migrate” takes them."
+        return Finding("database", False, sentence)
     return Finding("database", True, f"{connection.vendor} answers.")
 
 

@@ -32,6 +32,8 @@ class Command(BaseCommand):
                 audit.record("key.added", actor=Actor(name="command line"))
             counts = rotation.rotate(secrets.key_ring())
         except SecretUnavailable as error:
+            if options["json"]:
+                self.stdout.write(json.dumps({"error": {"code": "secret_unavailable", "detail": str(error)}}))
             raise CommandError(str(error)) from None
         audit.record(
             "key.rotated",

@@ -123,3 +123,16 @@ def test_a_paused_queue_is_no_failure_of_the_configuration(smtp_server: Callable
         reports.tell_of_what_waits(timezone.now())
     assert returned() is None
     assert not Message.objects.filter(state="sent").exists()
+
+
+def test_what_nobody_confirmed_while_nothing_ran_returns_before_the_first_mail_leaves(
+    smtp_server: Callable[..., SmtpServer],
+) -> None:
+    good, other = smtp_server(), smtp_server()
+    activate(a_config(good.port))
+    for_a_while(a_config(other.port))
+    queued(3)
+    ActiveConfig.objects.update(confirm_deadline=activation.database_time())
+    with running():
+        until(lambda: Message.objects.filter(state="sent").count() == 3)
+    assert (len(good.received), other.received) == (3, [])
