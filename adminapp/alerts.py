@@ -192,8 +192,8 @@ def _processes(facts: Facts) -> list[Alert]:
 
 def _refused(facts: Facts, one: ServiceInstance) -> Alert:
     title, step = f"{one} refused r{facts.active.revision_id}", "Mend what it names and activate, or roll back."
-    if stand_in := instances.stand_in(one):
-        step += f" Do not restart it before: it would lose r{stand_in}, and send nothing."
+    if one.stand_in:
+        step += f" Do not restart it before: it would lose r{one.stand_in}, and send nothing."
         return Alert("error", title, one.error, step)
     step += " It tries again every few seconds."
     return Alert("error", title, f"{one.error} It has nothing else to send with, so it sends nothing.".strip(), step)

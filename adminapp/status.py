@@ -61,7 +61,7 @@ def day(request: HttpRequest) -> HttpResponse:
 def _now(request: HttpRequest) -> dict[str, Any]:
     facts = gather(activation.current())
     numbers = queries.queue_numbers(facts.now)
-    shown = [(one, instances.state_of(one), instances.stand_in(one)) for one in instances.recent()]
+    shown = [(one, instances.state_of(one)) for one in instances.recent()]
     ended = [one for one in shown if one[1] != "stopped"]
     warnings = alerts(facts, numbers)
     return {

@@ -216,6 +216,7 @@ class ServiceInstance(models.Model):
     generation = models.BigIntegerField(null=True)
     state = models.CharField(max_length=10, choices=State, default=State.STARTING)
     error = models.CharField(max_length=500, blank=True)
+    stand_in = models.BigIntegerField(null=True)  # the revision it goes on with in the place of a refused one
     restart_requested = models.BooleanField(default=False)
 
     def __str__(self) -> str:

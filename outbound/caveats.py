@@ -80,7 +80,7 @@ def _of_processes(active: ActiveConfig, services: list[ServiceInstance]) -> Iter
     refused = [one for one in services if one.state == ServiceInstance.State.REJECTED]
     if refused:
         who = "Every process" if len(refused) == len(services) else f"{len(refused)} of {len(services)} processes"
-        nothing = "" if any(instances.stand_in(one) for one in refused) else " Nothing leaves through what refused it."
+        nothing = "" if any(one.stand_in for one in refused) else " Nothing leaves through what refused it."
         yield f"{who} refused r{active.revision_id}: {refused[0].error}{nothing}"
 
 

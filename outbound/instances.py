@@ -1,7 +1,6 @@
 """The running processes: their heartbeat, the generation each has taken up, and which are lost."""
 
 import os
-import re
 import secrets
 import socket
 from datetime import timedelta
@@ -18,7 +17,6 @@ _SHOWN_FOR = timedelta(days=1)
 
 LOST = "lost"
 _ENDED = (ServiceInstance.State.STOPPED,)
-_STANDS_IN = re.compile(r" Mail goes on with r(\d+)\.$")  # what outbound.engine.loop adds to its error
 
 
 def register(role: str) -> ServiceInstance:
@@ -34,14 +32,22 @@ def register(role: str) -> ServiceInstance:
     )
 
 
-def beat(instance: ServiceInstance, *, state: str, generation: int | None, error: str = "") -> None:
-    """Says that this process lives, what it runs and what it refused. Comes back after its row was pruned."""
-    instance.state, instance.generation, instance.error = state, generation, error[:500]
-    instance.last_seen = timezone.now()
+def beat(
+    instance: ServiceInstance, *, state: str, generation: int | None, error: str = "", stand_in: int | None = None
+) -> None:
+    """Says that this process lives, what it runs, what it refused, and the revision it goes on with in the place of
+    that. Comes back after its row was pruned."""
+    said = {
+        "state": state,
+        "generation": generation,
+        "error": error[:500],
+        "stand_in": stand_in,
+        "last_seen": timezone.now(),
+    }
+    for name, value in said.items():
+        setattr(instance, name, value)
     # By its name: in a restored database the key may be another's.
-    if not ServiceInstance.objects.filter(instance=instance.instance).update(
-        state=state, generation=generation, error=instance.error, last_seen=instance.last_seen
-    ):
+    if not ServiceInstance.objects.filter(instance=instance.instance).update(**said):
         instance.pk = None
         instance.save(force_insert=True)
 
@@ -63,16 +69,9 @@ def delivering() -> list[ServiceInstance]:
     return [one for one in recent() if one.role != "web" and state_of(one) not in (*_ENDED, LOST)]
 
 
-def stand_in(instance: ServiceInstance) -> int | None:
-    """The revision through which a process that refused the active one goes on delivering; None when it runs the
-    active one, or has nothing else to deliver with."""
-    found = _STANDS_IN.search(instance.error) if instance.state == ServiceInstance.State.REJECTED else None
-    return int(found[1]) if found else None
-
-
 def stand_ins(services: list[ServiceInstance]) -> str:
     """What these processes deliver through in the place of the active revision ("r1"); "" for nothing."""
-    numbers = {number for one in services if (number := stand_in(one)) is not None}
+    numbers = {one.stand_in for one in services if one.stand_in is not None}
     return " and ".join(f"r{number}" for number in sorted(numbers))
 
 
@@ -81,7 +80,7 @@ def generations_in_use(active: int, services: list[ServiceInstance]) -> set[int]
     with an earlier one."""
     if any(one.state != ServiceInstance.State.REJECTED for one in services):
         return {active}
-    return {one.generation for one in services if one.generation is not None and stand_in(one)} or {active}
+    return {one.generation for one in services if one.generation is not None and one.stand_in} or {active}
 
 
 def prune() -> None:

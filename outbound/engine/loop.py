@@ -148,8 +148,8 @@ class Engine:
             self._put_back(self._pools.current.not_begun() + self._held.fresh, now)
         self._hand_out(now, anew=False)
         self._pools.collect(self._events)
-        alone = self._held.works.keys() <= set(reports.ids(self._events))  # nothing else is in flight
-        room = self._held.room() if self._not_begun() <= LOW_WATER and (alone or not self._held.suspect) else 0
+        may_want = self._not_begun() <= LOW_WATER and (not self._held.suspect or self._alone())
+        room = self._held.room() if may_want else 0
         wants = room > 0 and self._may_claim(pulse, now)
         if not self._events and not wants:
             return False
@@ -162,7 +162,7 @@ class Engine:
             pulse = self._pulse()
             self._record(events, pulse, now)
             if wants and self._generations.decided(pulse) and not pulse.paused:
-                limit = min(store.BATCH, room)
+                limit, alone = min(store.BATCH, room), self._alone()
                 claimed = claiming.claim(self._lease, self.transport, self._holds, limit, pulse, now, alone=alone)
                 self._more = len(claimed) == limit
         self._committed_at = time.monotonic()
@@ -201,6 +201,10 @@ class Engine:
             self._events = [event for event in self._events if mine.keys() >= set(reports.ids([event]))]
             self._held.forget(self._held.works.keys() - mine.keys())
             self._uncertain = False
+
+    def _alone(self) -> bool:
+        """Whether nothing is in flight any more once what was reported is recorded."""
+        return self._held.works.keys() <= set(reports.ids(self._events))
 
     def _not_begun(self) -> int:
         return len(self._pools.current.pending) + len(self._held.fresh)
@@ -284,10 +288,11 @@ class Engine:
         self._beat_at = time.monotonic() + instances.BEAT_S
         state = State.REJECTED if self._generations.refused else State.STOPPING if self._stopping else State.RUNNING
         generation = self.transport.generation if self.transport is not NOTHING else None
-        error = self._generations.error
+        error, stand_in = self._generations.error, None
         if error and not self.transport.hold:
-            error += f" Mail goes on with r{self.transport.revision}."
-        self.presence.beat(state, generation=generation, error=error or self.transport.hold)
+            stand_in = self.transport.revision
+            error += f" Mail goes on with r{stand_in}."
+        self.presence.beat(state, generation=generation, error=error or self.transport.hold, stand_in=stand_in)
 
     def _look_for_restart(self) -> None:
         """Once a second; idle and busy alike it is one look at this process's own row."""

@@ -32,9 +32,9 @@ class Presence:
         self.lease = Lease.objects.create(instance=self.name, until=_until()).pk
         return self.lease
 
-    def beat(self, state: str, *, generation: int | None, error: str = "") -> None:
+    def beat(self, state: str, *, generation: int | None, error: str = "", stand_in: int | None = None) -> None:
         """Says that this process lives and renews its lease. Raises LeaseLost."""
-        instances.beat(self.row, state=state, generation=generation, error=error)
+        instances.beat(self.row, state=state, generation=generation, error=error, stand_in=stand_in)
         if not Lease.objects.filter(pk=self.lease).update(until=_until()):
             raise LeaseLost("This process stalled for longer than its lease; it has to start anew.")
 

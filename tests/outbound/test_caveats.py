@@ -105,7 +105,7 @@ def test_no_process_and_one_that_refused_are_said(scripted_smtp: Servers) -> Non
     a_service("rejected", "The key is missing.")
     said = f"Every process refused r{activation.current().revision_id}: The key is missing."
     assert beside(of_active()) == f"{said} Nothing leaves through what refused it."
-    ServiceInstance.objects.update(error="The key is missing. Mail goes on with r7.")
+    ServiceInstance.objects.update(error="The key is missing. Mail goes on with r7.", stand_in=7)
     assert beside(of_active()) == f"{said} Mail goes on with r7."
 
 
@@ -124,11 +124,11 @@ def test_after_a_green_test_of_what_does_not_run_it_says_what_does(scripted_smtp
     a_service()
     test = of_form(a_config(server.port))
     assert beside(test) == f"Real mail still leaves through r{number} until this is saved and activated."
-    ServiceInstance.objects.update(state="rejected", error="No key opens it. Mail goes on with r7.")
+    ServiceInstance.objects.update(state="rejected", error="No key opens it. Mail goes on with r7.", stand_in=7)
     assert beside(of_form(a_config(server.port))) == (
         "Real mail still leaves through r7 until this is saved and activated."
     )
-    ServiceInstance.objects.update(error="No key opens it.")
+    ServiceInstance.objects.update(error="No key opens it.", stand_in=None)
     assert beside(of_form(a_config(server.port))) == "No other mail leaves until this is saved and activated."
     ServiceInstance.objects.update(state="running", error="")
     activate(a_config(server.port))
