@@ -1,16 +1,11 @@
-"""Lanes: each holds a session and delivers what the pool gives it. They never touch the database.
+"""Lanes: each holds a session and delivers what its pool gives it. They never touch the database.
 
 All lanes run in the hub's thread, but for sessions that can only block: those deliver aside, in a thread each."""
 
-import contextlib
 import logging
-import math
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from emailcfg.providers.base import (
     ErrorClass,
@@ -23,165 +18,21 @@ from emailcfg.providers.base import (
     Stage,
 )
 from outbound.divert import diverted
-from outbound.engine.hub import Hub
-from outbound.engine.settle import Policy, settle
-from outbound.engine.work import QUEUE_WIDE, Broken, Event, Stamp, Tripped, Work
-from outbound.journal import Journal
+from outbound.engine.settle import settle
+from outbound.engine.work import QUEUE_WIDE, Broken, Stamp, Tripped, Work
+
+if TYPE_CHECKING:
+    from outbound.engine.pools import Pool
 
 log = logging.getLogger(__name__)
 
-IDLE_CLOSE_S = 10.0  # a kept-open session nobody used for so long is closed
-_LOADED = 300  # messages that wait for a lane with their content: more than are sent while the database commits
-LOADED_BYTES = 4_000_000
 _STOPS = QUEUE_WIDE | {ErrorClass.HOST}
-
-
-class Pool:
-    """The claimed messages of one transport under one lease, its lanes, and what they report.
-
-    Until a session stood (`proven`), and again after one broke, a single lane tries: five refused logins at once would
-    lock an account. `halted`: a failure that concerns all mail was met; nothing more is begun until the messages of a
-    new claim are given."""
-
-    def __init__(
-        self,
-        *,
-        hub: Hub,
-        make_session: Callable[[], Session],
-        connections: int,
-        stamp: Stamp,
-        divert_to: str,
-        lease: int,
-        journal: Journal,
-        policy: Policy,
-        wake: threading.Event,
-    ) -> None:
-        self.hub = hub
-        self.make_session = make_session
-        self.stamp = stamp
-        self.divert_to = divert_to
-        self.lease = lease
-        self.journal = journal
-        self.policy = policy
-        self.wake = wake
-        self.pending: deque[Work] = deque()
-        self.done: deque[Event] = deque()
-        self.halted = False
-        self.retired = False
-        self._proven = False
-        self._opening = False
-        self._guard = threading.Lock()
-        self._wanted = connections
-        self._lanes: list[Lane] = []
-        self._mark = 0  # with so many left, it is time for more
-
-    def wants_more(self) -> bool:
-        """Whether there is room for more content."""
-        return len(self.pending) < _LOADED and sum([work.size for work in list(self.pending)]) < LOADED_BYTES
-
-    def give(self, works: Iterable[Work], *, anew: bool) -> bool:
-        """Hands out claimed messages; lanes start as they are needed, up to the number of connections. `anew`: of a
-        new claim, which ends a halt that the loop has heard of. False when a halt stands: nothing was taken."""
-        with self._guard:
-            if self.halted and not (anew and not any(isinstance(event, Broken) for event in list(self.done))):
-                return False
-            self.pending.extend(works)
-            self._mark = len(self.pending) // 2
-            self.halted = False
-            while len(self._lanes) < min(self._wanted, len(self.pending)):
-                lane = Lane(self)
-                self._lanes.append(lane)
-                self.hub.start(lane.run)
-        self.hub.wake()
-        return True
-
-    def take(self) -> Work | None:
-        """The next message for a lane that has a session; None when it should stop for now."""
-        if self.halted or self.retired:
-            return None
-        try:
-            work = self.pending.popleft()
-        except IndexError:
-            return None
-        if len(self.pending) == self._mark:
-            self.wake.set()
-        return work
-
-    def wait(self, *, has_session: bool) -> bool:
-        """Waits for something to do; False when the lane should close its session (or, retired, end)."""
-        until = time.monotonic() + IDLE_CLOSE_S if has_session else math.inf
-        while not self.retired:
-            if self._may_begin(has_session):
-                self._opening = self._opening or not (has_session or self._proven)
-                return True
-            if not self.hub.park(until):
-                return False
-        return False
-
-    def _may_begin(self, has_session: bool) -> bool:
-        return bool(self.pending) and not self.halted and (has_session or self._proven or not self._opening)
-
-    def opened(self, *, proven: bool) -> None:
-        """Tells that an attempt to open a session ended."""
-        with self._guard:
-            self._opening = False
-            self._proven = proven
-        self.hub.wake()
-
-    def broke(self, event: Broken, *, wide: bool) -> None:
-        """Reports a failure. A `wide` one lets no lane begin anything more, and takes along what was not begun."""
-        with self._guard:
-            if wide:
-                self.halted = True
-                event = replace(event, rest=(*event.rest, *self._drained()))
-            self.done.append(event)
-
-    def refused(self, event: Tripped) -> None:
-        """Reports that mail of one sender is refused, and takes along what was not begun of it."""
-        with self._guard:
-            left = self._drained()
-            self.pending.extend(work for work in left if work.mail_from != event.sender)
-            rest = tuple(work for work in left if work.mail_from == event.sender)
-            self.done.append(replace(event, rest=rest))
-        self.hub.wake()  # who found nothing in this moment
-
-    def not_begun(self) -> list[Work]:
-        """Takes back what was not begun; what comes later is delivered."""
-        with self._guard:
-            return self._drained()
-
-    def _drained(self) -> list[Work]:
-        """One by one, as lanes take them: some do it in threads of their own, and each message is to be in one pair of
-        hands."""
-        left: list[Work] = []
-        with contextlib.suppress(IndexError):
-            while True:
-                left.append(self.pending.popleft())
-        return left
-
-    def unproven(self) -> None:
-        """A session broke: the next is opened alone."""
-        with self._guard:
-            self._proven = False
-
-    def retire(self) -> list[Work]:
-        """Ends the lanes after what they have in flight; returns what was not begun."""
-        with self._guard:
-            self.retired = True
-            left = self._drained()
-        self.hub.wake()
-        return left
-
-    @property
-    def ended(self) -> bool:
-        """Whether all lanes of a retired pool are gone and everything they said was taken."""
-        return self.retired and all(lane.ended for lane in self._lanes) and not self.done
 
 
 class Lane:
     """One kept-open session and the messages it was given."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: "Pool") -> None:
         self.pool = pool
         self.ended = False
         self._session: Session | None = None

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from outbound import breaker, instances, restart
+from outbound import breaker, instances
 from outbound.engine import claiming, recover, reports, store
 from outbound.engine.generations import Generations
 from outbound.engine.held import LOW_WATER, Held
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.25
 GATHER_S = 0.02  # how long outcomes wait for company while the lanes are busy
-_RESTART_S = 1.0
 
 
 class Engine:
@@ -50,9 +49,7 @@ class Engine:
         self._stopping = False
         self._joined = False  # whether presence, lease and journal are those of this database
         self.restarting = False  # whether it ends because it was asked to be started anew
-        self._restart_at = 0.0
         self._upkeep = Upkeep(self.folder, self.policy)
-        self._beat_at = 0.0
         self._events: list[Event] = []  # reported by the lanes, and not yet recorded
         self._more = False  # whether the last claim left more to claim
         self._committed_at = 0.0
@@ -114,10 +111,12 @@ class Engine:
                 self.presence.leave()
                 self.presence = Presence()
                 self._begin()
-            if time.monotonic() >= self._beat_at:
+            if self.presence.due:
                 self._beat()  # first, for the sweep takes what a lease held that lapsed while the database was away
             self._upkeep.tick()
-            self._look_for_restart()
+            if self.presence.asked_to_restart():
+                self.restarting = True
+                self.stop()
             busy = self._turn()
         except DatabaseError as error:  # locked, full, gone: what happened is in the journal; try again
             log.error("The database can't be used right now: %s", error)
@@ -285,22 +284,7 @@ class Engine:
     # Upkeep
 
     def _beat(self) -> None:
-        self._beat_at = time.monotonic() + instances.BEAT_S
-        state = State.REJECTED if self._generations.refused else State.STOPPING if self._stopping else State.RUNNING
-        generation = self.transport.generation if self.transport is not NOTHING else None
-        error, stand_in = self._generations.error, None
-        if error and not self.transport.hold:
-            stand_in = self.transport.revision
-            error += f" Mail goes on with r{stand_in}."
-        self.presence.beat(state, generation=generation, error=error or self.transport.hold, stand_in=stand_in)
-
-    def _look_for_restart(self) -> None:
-        """Once a second; idle and busy alike it is one look at this process's own row."""
-        if time.monotonic() >= self._restart_at:
-            self._restart_at = time.monotonic() + _RESTART_S
-            if restart.my_turn(self.presence.row):
-                self.restarting = True
-                self.stop()
+        self.presence.beat(self.transport, self._generations.error, stopping=self._stopping)
 
     def _finish(self) -> None:
         """Ends what is in flight, records it and leaves no claim behind."""

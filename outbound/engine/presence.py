@@ -1,6 +1,7 @@
 """This process as the others see it: its row on the Status page, and the lease under which it claims."""
 
 import contextlib
+import time
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -8,10 +9,12 @@ from django.db import DatabaseError
 
 from emailcfg import activation
 from emailcfg.models import ServiceInstance
-from outbound import instances
+from outbound import instances, restart
+from outbound.engine.transport import NOTHING, Transport
 from outbound.models import Lease
 
 State = ServiceInstance.State
+_RESTART_S = 1.0
 
 
 class LeaseLost(Exception):
@@ -23,6 +26,7 @@ class Presence:
 
     def __init__(self) -> None:
         self.row = instances.register("outbound")
+        self._beat_at = self._restart_at = 0.0
 
     @property
     def name(self) -> str:
@@ -32,11 +36,33 @@ class Presence:
         self.lease = Lease.objects.create(instance=self.name, until=_until()).pk
         return self.lease
 
-    def beat(self, state: str, *, generation: int | None, error: str = "", stand_in: int | None = None) -> None:
-        """Says that this process lives and renews its lease. Raises LeaseLost."""
-        instances.beat(self.row, state=state, generation=generation, error=error, stand_in=stand_in)
+    @property
+    def due(self) -> bool:
+        """Whether it is time for the next sign of life."""
+        return time.monotonic() >= self._beat_at
+
+    def beat(self, transport: Transport, refused: str, *, stopping: bool) -> None:
+        """Says that this process lives and what it runs, and renews its lease. `refused` is why it does not run what is
+        active, else "". Raises LeaseLost."""
+        self._beat_at = time.monotonic() + instances.BEAT_S
+        state = State.REJECTED if refused else State.STOPPING if stopping else State.RUNNING
+        stand_in = transport.revision if refused and not transport.hold else None
+        instances.beat(
+            self.row,
+            state=state,
+            generation=transport.generation if transport is not NOTHING else None,
+            error=f"{refused} Mail goes on with r{stand_in}." if stand_in else refused or transport.hold,
+            stand_in=stand_in,
+        )
         if not Lease.objects.filter(pk=self.lease).update(until=_until()):
             raise LeaseLost("This process stalled for longer than its lease; it has to start anew.")
+
+    def asked_to_restart(self) -> bool:
+        """Looks once a second; idle and busy alike it is one look at this process's own row."""
+        if time.monotonic() < self._restart_at:
+            return False
+        self._restart_at = time.monotonic() + _RESTART_S
+        return restart.my_turn(self.row)
 
     def release(self) -> None:
         """Ends the lease: nothing is claimed under it any more."""

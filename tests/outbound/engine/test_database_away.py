@@ -60,7 +60,7 @@ def test_a_database_that_is_away_for_longer_than_a_lease_costs_no_copy(away: Awa
         with running() as engine:
             until(lambda: away.sent_and_not_recorded(sink, 50))
             _lapsed()
-            engine._beat_at = engine._upkeep._sweep_at = 0.0  # so long it was away
+            engine.presence._beat_at = engine._upkeep._sweep_at = 0.0  # so long it was away
             away.now.clear()
             until(lambda: not Message.objects.filter(state="sending").exists())
         assert sorted(sink.taken.values()) == [1] * 50
@@ -72,7 +72,7 @@ def _stalled_while_another_swept(away: Away, sink: Sink) -> None:
         until(lambda: away.sent_and_not_recorded(sink, 50))
         _lapsed()
         with transaction.atomic():  # before this one can look
-            engine._beat_at = 0.0
+            engine.presence._beat_at = 0.0
             away.now.clear()
             assert recover.sweep(Policy(), timezone.now()) == 50
         until(lambda: engine.presence.row.state == "stopped")

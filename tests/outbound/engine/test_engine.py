@@ -16,7 +16,7 @@ from emailcfg import activation
 from emailcfg.models import ActiveConfig, AuditEvent, Secret, ServiceInstance
 from emailcfg.schema import EmailConfig
 from outbound import instances, queue
-from outbound.engine import lanes, outcomes, store
+from outbound.engine import outcomes, pools, store
 from outbound.engine.transport import TransportRefused, load
 from outbound.models import Attempt, Breaker, Message, OutcomeCount, Recipient
 from outbound.submit import Submission, submit
@@ -49,7 +49,7 @@ def test_a_backlog_is_delivered_once_and_counted() -> None:
 
 
 def test_a_connection_that_nobody_needs_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "IDLE_CLOSE_S", 0.2)
+    monkeypatch.setattr(pools, "IDLE_CLOSE_S", 0.2)
     with Sink() as sink:
         activate(a_config(sink.port))
         with running():

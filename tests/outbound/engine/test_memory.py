@@ -18,7 +18,7 @@ from django.db import transaction
 from emailcfg.providers import shape
 from outbound import queue
 from outbound.engine.held import MAX_HELD_BYTES
-from outbound.engine.lanes import LOADED_BYTES
+from outbound.engine.pools import LOADED_BYTES
 from outbound.engine.transport import HTTP_CONNECTIONS
 from outbound.models import Message, MessageBody
 from tests.outbound.engine.running import ROOT, spawned, until

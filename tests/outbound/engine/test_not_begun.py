@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from emailcfg.providers.base import ErrorClass, Failure, Stage
 from outbound import queue
-from outbound.engine import lanes
-from outbound.engine.lanes import Pool
+from outbound.engine import pools
+from outbound.engine.pools import Pool
 from outbound.engine.work import Broken, Stamp, Tripped, Work
 from outbound.models import Attempt, Breaker, Message
 from outbound.submit import Submission, submit
@@ -164,13 +164,13 @@ def test_what_a_lane_takes_in_the_moment_of_a_halt_does_not_go_back_as_well(monk
     """Lanes of SendGrid have threads of their own. One that looked before the halt takes after it."""
     pool = _pool(*(_work(number) for number in range(3)))
     taken: list[Work] = []
-    real = lanes.replace
+    real = pools.replace
 
     def interrupted(event: Any, **changes: Any) -> Any:
         taken.extend([pool.pending.popleft()] if pool.pending else [])
         return real(event, **changes)
 
-    monkeypatch.setattr(lanes, "replace", interrupted)
+    monkeypatch.setattr(pools, "replace", interrupted)
     pool.broke(Broken(LIMIT, Stamp(1, 1), None, ()), wide=True)
     [broken] = pool.done
     assert isinstance(broken, Broken)
