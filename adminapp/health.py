@@ -64,7 +64,7 @@ def active_revision() -> Check:
     if revision is None:
         return Check(True, "No revision is active yet: no mail is accepted.")
     try:
-        unreadable = secrets.check(revisions.for_use(revision).as_used(), secrets.key_ring())
+        unreadable = secrets.unreadable(revisions.for_use(revision).as_used())
     except (RevisionError, NewerSchema, PinRefused, SecretUnavailable):
         return Check(False, f"r{revision.number} is active and can't be read. Status says why.{_stand_ins()}")
     if unreadable:

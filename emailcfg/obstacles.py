@@ -14,8 +14,7 @@ def obstacles(revision: ConfigRevision) -> list[tuple[str, str]]:
     """Why a revision can't run, as (stable code, sentence): unreadable, of a newer schema, at odds with a pinned
     field, or with secrets of the selected service that don't open."""
     try:
-        config = revisions.for_use(revision).as_used()
-        found = secrets.check(config, secrets.key_ring())
+        found = secrets.unreadable(revisions.for_use(revision).as_used())
         return [("secret_unavailable", f"{_SECRETS[path]}: {sentence}") for path, sentence in found.items()]
     except SecretUnavailable as error:
         return [("secret_unavailable", str(error))]

@@ -129,6 +129,13 @@ def check(config: EmailConfig, ring: "KeyRing") -> dict[str, str]:
     return problems
 
 
+def unreadable(config: EmailConfig) -> dict[str, str]:
+    """As `check`, with the ring of this installation, which is read only where something has to be opened.
+
+    Raises KeyRingUnusable."""
+    return check(config, key_ring()) if has_stored(config) else {}
+
+
 def keep(config: EmailConfig, *, base: EmailConfig | None, paths: list[str]) -> EmailConfig:
     """The configuration with the stored secrets of `base` at these paths, unless their destination changed.
 

@@ -100,6 +100,20 @@ def test_an_active_revision_that_can_not_be_read_is_named(claimed: object, clien
     assert not Secret.objects.exists()
 
 
+def test_key_files_that_are_gone_concern_the_active_revision_only_if_it_has_a_secret(
+    claimed: object, client: Client, settings: Settings, tmp_path: Path
+) -> None:
+    a_service()
+    without, with_password = activate(a_config()), a_config(username="ana", password="secret word")
+    ring = settings.ENCRYPTION_KEY_FILES
+    settings.ENCRYPTION_KEY_FILES = [tmp_path / "gone.keys"]
+    assert checks(client, status=503)["active_revision"] == {"ok": True, "detail": f"r{without.revision_id} is active."}
+    settings.ENCRYPTION_KEY_FILES = ring
+    activate(with_password)
+    settings.ENCRYPTION_KEY_FILES = [tmp_path / "gone.keys"]
+    assert checks(client, status=503)["active_revision"]["ok"] is False
+
+
 def test_a_pause_is_told_and_is_no_fault(claimed: object, client: Client) -> None:
     a_service()
     activate(a_config())
