@@ -38,9 +38,9 @@ def emailcfg(*arguments: str) -> str:
 
 def test_people_get_a_line_for_each_step(smtp_server: Callable[..., SmtpServer]) -> None:
     server = smtp_server()
-    activate(a_config(server.port))
+    number = activate(a_config(server.port)).revision_id
     lines = emailcfg("test", "--to", TO).splitlines()
-    assert lines[0] == f"Test of r1 (active at that time) through 127.0.0.1:{server.port} to {TO}:"
+    assert lines[0] == f"Test of r{number} (active at that time) through 127.0.0.1:{server.port} to {TO}:"
     assert lines[1].startswith("ok     Find the host")
     assert any(line.startswith("ok     Accepted") for line in lines)
     assert lines[-2].startswith("Note: No process is running that delivers mail")
