@@ -100,7 +100,7 @@ def _configuration(facts: Facts) -> list[Alert]:
 def _meanwhile(facts: Facts) -> str:
     """What becomes of mail while the active revision can't be run."""
     if facts.stand_ins:
-        return f"Mail still leaves through {facts.stand_ins}. {facts.refusal}".strip()
+        return f"In its place runs {facts.stand_ins}. {facts.refusal}".strip()
     return facts.refusal or "Mail is accepted and waits; nothing is lost."
 
 

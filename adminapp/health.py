@@ -75,7 +75,7 @@ def active_revision() -> Check:
 
 def _stand_ins() -> str:
     through = instances.stand_ins(instances.delivering())
-    return f" Mail still leaves through {through}." if through else " No mail leaves."
+    return f" In its place runs {through}." if through else " No mail leaves."
 
 
 def queue() -> Check:

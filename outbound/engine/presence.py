@@ -51,7 +51,7 @@ class Presence:
             self.row,
             state=state,
             generation=transport.generation if transport is not NOTHING else None,
-            error=f"{refused} Mail goes on with r{stand_in}." if stand_in else refused or transport.hold,
+            error=f"{refused} It goes on with r{stand_in}." if stand_in else refused or transport.hold,
             stand_in=stand_in,
         )
         if not Lease.objects.filter(pk=self.lease).update(until=_until()):

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
-from django.db import transaction
 from django.test import Client
 from django.utils import timezone
-from pydantic import SecretStr
 
 from adminapp.verdict import gather, verdict
 from emailcfg import activation
-from emailcfg.models import Secret, ServiceInstance
+from emailcfg.models import ServiceInstance
 from emailcfg.network import NetworkPolicy
 from outbound import queue
 from outbound.models import Breaker
@@ -24,7 +21,7 @@ from outbound.submit import DiskNearlyFull, NotConfigured
 from tests.emailcfg.making import no_mail, tamper
 from tests.outbound.engine.running import running, until
 from tests.outbound.log_making import ACCEPTED, a_message, a_service, an_open_breaker
-from tests.outbound.making import ANA, a_config, activate, queued
+from tests.outbound.making import ANA, a_config, activate, activate_unreadable, queued
 from tests.servers.smtp import SmtpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,12 +42,6 @@ def relay(smtp_server: Callable[..., SmtpServer]) -> Iterator[SmtpServer]:
         activate_unreadable(server.port)
         until(lambda: ServiceInstance.objects.filter(state="rejected").exists())
         yield server
-
-
-def activate_unreadable(port: int) -> None:
-    with transaction.atomic():
-        activate(a_config(port, username="ana", password=SecretStr("secret word")))
-        Secret.objects.update(ciphertext=Fernet(Fernet.generate_key()).encrypt(b"{}").decode())
 
 
 def text_of(client: Client, path: str) -> str:
@@ -74,20 +65,20 @@ def test_while_the_earlier_revision_goes_on_nothing_says_that_no_mail_leaves(
     shown = text_of(admin_client, "/status/")
     assert f"{second} can't be run: mail still leaves through {first}." in shown
     assert f"{second} can't be run, {first} goes on" in shown  # the OmniBar
-    assert f"Mail still leaves through {first}." in shown
+    assert f"In its place runs {first}." in shown
     assert f"still {first}" in shown
     assert f"Do not restart it before: it would lose {first}, and send nothing." in shown
     for untrue in ("No mail leaves", "accepted and waits;", "goes on with what it ran before", "One after the other"):
         assert untrue not in shown
     page = text_of(admin_client, f"/configuration/revisions/{second[1:]}/activate/")
-    assert f"Mail goes on with {first}." in page
+    assert f"It goes on with {first}." in page
     assert f"What refused {second} tries again every few seconds." in page
     found = checks(admin_client)
-    assert found["active_revision"]["detail"].endswith(f"Mail still leaves through {first}.")
+    assert found["active_revision"]["detail"].endswith(f"In its place runs {first}.")
     assert (found["processes"]["ok"], found["processes"]["detail"]) == (
         False,
         "0 web and 1 outbound processes run. 1 refused the active configuration. Status says why."
-        f" Mail still leaves through {first}.",
+        f" In its place runs {first}.",
     )
     numbers = admin_client.get("/metrics").content.decode()
     assert re.search(r"^adminapp_process_refused\{.*\} 1$", numbers, flags=re.MULTILINE)
@@ -105,7 +96,11 @@ def test_a_pause_or_a_held_queue_of_the_earlier_revision_is_told_all_the_same(
     admin_client.post("/status/probe/")
     until(lambda: not Breaker.objects.get().is_open)
     queue.pause(actor=ANA)
-    assert "No mail leaves: sending was paused by ana@acme.example." in text_of(admin_client, "/status/")
+    shown = text_of(admin_client, "/status/")
+    assert "No mail leaves: sending was paused by ana@acme.example." in shown
+    assert "In its place runs r" in shown
+    assert "mail still leaves" not in shown.lower()
+    assert "Mail goes on" not in shown
 
 
 def test_a_process_that_has_nothing_else_to_send_with_is_said_to_send_nothing(

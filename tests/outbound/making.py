@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from cryptography.fernet import Fernet
+from django.db import transaction
+from pydantic import SecretStr
+
 from emailcfg import activation, revisions
 from emailcfg.actor import Actor
-from emailcfg.models import ActiveConfig
+from emailcfg.models import ActiveConfig, Secret
 from emailcfg.schema import EmailConfig
 from outbound.requests import Recipient, Request
 from outbound.submit import Submission, submit
@@ -43,6 +47,14 @@ def activate(config: EmailConfig) -> ActiveConfig:
     return activation.activate(
         revision.number, expected_generation=active.generation, actor=ANA, accept_stop=True
     ).active
+
+
+def activate_unreadable(port: int) -> ActiveConfig:
+    """Activates a relay whose password no key opens; in one step, before a service that runs can look."""
+    with transaction.atomic():
+        active = activate(a_config(port, username="ana", password=SecretStr("secret word")))
+        Secret.objects.update(ciphertext=Fernet(Fernet.generate_key()).encrypt(b"{}").decode())
+    return active
 
 
 def a_request(*to: str, subject: str = "Hello", text: str = "Good morning.\n") -> Request:

@@ -105,8 +105,8 @@ def test_no_process_and_one_that_refused_are_said(scripted_smtp: Servers) -> Non
     a_service("rejected", "The key is missing.")
     said = f"Every process refused r{activation.current().revision_id}: The key is missing."
     assert beside(of_active()) == f"{said} Nothing leaves through what refused it."
-    ServiceInstance.objects.update(error="The key is missing. Mail goes on with r7.", stand_in=7)
-    assert beside(of_active()) == f"{said} Mail goes on with r7."
+    ServiceInstance.objects.update(error="The key is missing. It goes on with r7.", stand_in=7)
+    assert beside(of_active()) == f"{said} It goes on with r7."
 
 
 def test_mail_that_leaves_from_another_machine_is_said(scripted_smtp: Servers) -> None:
@@ -124,7 +124,7 @@ def test_after_a_green_test_of_what_does_not_run_it_says_what_does(scripted_smtp
     a_service()
     test = of_form(a_config(server.port))
     assert beside(test) == f"Real mail still leaves through r{number} until this is saved and activated."
-    ServiceInstance.objects.update(state="rejected", error="No key opens it. Mail goes on with r7.", stand_in=7)
+    ServiceInstance.objects.update(state="rejected", error="No key opens it. It goes on with r7.", stand_in=7)
     assert beside(of_form(a_config(server.port))) == (
         "Real mail still leaves through r7 until this is saved and activated."
     )

@@ -7,13 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 from django.db import OperationalError, transaction
 from django.utils import timezone
-from pydantic import SecretStr
 
 from emailcfg import activation
-from emailcfg.models import ActiveConfig, AuditEvent, Secret, ServiceInstance
+from emailcfg.models import ActiveConfig, AuditEvent, ServiceInstance
 from emailcfg.schema import EmailConfig
 from outbound import instances, queue
 from outbound.engine import outcomes, pools, store
@@ -22,7 +20,7 @@ from outbound.models import Attempt, Breaker, Message, OutcomeCount, Recipient
 from outbound.submit import Submission, submit
 from tests.outbound.engine.running import running, spawned, until
 from tests.outbound.engine.sink import Sink
-from tests.outbound.making import ANA, a_config, a_request, activate, queued
+from tests.outbound.making import ANA, a_config, a_request, activate, activate_unreadable, queued
 from tests.servers.scripted import Drop, ScriptedSmtp, Silence
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -215,14 +213,12 @@ def test_a_secret_that_does_not_open_is_refused_and_the_last_good_configuration_
         with running():
             queued(1)
             until(_sent(1))
-            with transaction.atomic():  # the key of this secret is another's before the service can look
-                activate(a_config(sink.port, username="ana", password=SecretStr("secret word")))
-                Secret.objects.update(ciphertext=Fernet(Fernet.generate_key()).encrypt(b"{}").decode())
+            activate_unreadable(sink.port)
             until(lambda: ServiceInstance.objects.get().state == "rejected")
             row = ServiceInstance.objects.get()
             assert row.generation == 1
             assert "can't be decrypted with the keys of this installation" in row.error
-            assert row.error.endswith(f"Mail goes on with r{first.revision_id}.")
+            assert row.error.endswith(f"It goes on with r{first.revision_id}.")
             queued(1)
             until(_sent(2))
         assert activation.current().generation == 2
@@ -235,9 +231,7 @@ def test_what_another_process_learnt_of_the_last_good_configuration_holds_while_
         with running():
             queued(1)
             until(_sent(1))
-            with transaction.atomic():
-                activate(a_config(sink.port, username="ana", password=SecretStr("secret word")))
-                Secret.objects.update(ciphertext=Fernet(Fernet.generate_key()).encrypt(b"{}").decode())
+            activate_unreadable(sink.port)
             until(lambda: ServiceInstance.objects.get().state == "rejected")
             later = timezone.now() + timedelta(hours=1)
             Breaker.objects.create(
@@ -250,8 +244,7 @@ def test_what_another_process_learnt_of_the_last_good_configuration_holds_while_
 
 
 def test_a_sending_that_is_paused_stays_so_when_the_configuration_can_not_be_read_either() -> None:
-    activate(a_config(username="ana", password=SecretStr("secret word")))
-    Secret.objects.update(ciphertext=Fernet(Fernet.generate_key()).encrypt(b"{}").decode())
+    activate_unreadable(2525)
     active = activation.current()
     with pytest.raises(TransportRefused):
         load(active)
