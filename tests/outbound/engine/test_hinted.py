@@ -98,8 +98,9 @@ class Interrupted(HintedEngine):
         if self.told is None and self._served:
             asked = self._asked
             queued()
-            self.told = threading.Thread(target=self._tell)
-            self.told.start()
+            told = threading.Thread(target=self._tell)
+            told.start()
+            self.told = told  # only now: the test joins what it finds here
             until(lambda: self._asked > asked)
 
     def _tell(self) -> None:
