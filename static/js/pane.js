@@ -96,10 +96,29 @@
   // A test that ended changes the badge in its service's header.
   document.body.addEventListener("test-ended", () => htmx.trigger(form, "change"));
 
-  // Buttons that go with the note they stand in hand the focus to their field.
-  form.addEventListener("click", (event) => {
-    const button = event.target.closest(".undo, .secret-state button");
-    if (button) form.elements[button.parentElement.id.replace(/^(note|secret)-/, "")]?.focus();
+  // Buttons that go with the note they stand in: the form asks, which stays, and the focus goes to their field.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-ask]");
+    if (!button) return;
+    htmx.ajax("POST", form.action, { source: form, swap: "none", values: { [button.dataset.ask]: button.value } });
+    form.elements[button.parentElement.id.replace(/^(note|secret)-/, "")]?.focus();
+  });
+
+  // Leaving a field by pressing a button asks the server, and its answer may replace the button before it is released,
+  // which would swallow the click: what is pressed waits. What did not change stays as it is.
+  let pressed = null, missed = false;
+  document.addEventListener("pointerdown", (event) => { pressed = event.target; });
+  for (const end of ["pointerup", "pointercancel"]) {
+    document.addEventListener(end, () => setTimeout(() => {
+      pressed = null;
+      if (missed) htmx.trigger(form, "change");
+      missed = false;
+    }, 0));
+  }
+  document.body.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const { target, fragment } = event.detail;
+    if (target.contains(pressed)) { event.detail.shouldSwap = false; missed = true; }
+    else if (target.isEqualNode(fragment.firstElementChild)) event.detail.shouldSwap = false;
   });
 
   // The eye shows what is typed now, never what is stored.

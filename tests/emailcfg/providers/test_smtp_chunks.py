@@ -277,8 +277,9 @@ def test_a_refusal_that_was_read_stands_when_the_connection_breaks(
 
 
 def test_what_left_only_in_part_is_free_to_retry_and_what_left_whole_is_in_doubt() -> None:
-    """The server takes two mails and a piece of the third, and goes."""
-    content = b"Subject: x\r\n\r\n" + b"y" * 80_000 + b"\r\n"
+    """The server takes two small mails and a piece of the third, larger than all buffers between us, and goes."""
+    small = b"Subject: x\r\n\r\ny\r\n"
+    large = b"Subject: x\r\n\r\n" + b"y" * 250_000 + b"\r\n"
 
     def handle(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -289,7 +290,6 @@ def test_what_left_only_in_part_is_free_to_retry_and_what_left_whole_is_in_doubt
         read_up_to(stream, b"BDAT")
         stream.read(len(b"Subject: x\r\n"))
         connection.sendall(b"250 Ok\r\n" * 3)
-        connection.recv(30_000)
         gone.wait(5)
 
     gone = threading.Event()
@@ -297,11 +297,10 @@ def test_what_left_only_in_part_is_free_to_retry_and_what_left_whole_is_in_doubt
         session = smtp_session(server, timeout_s=1)
         session.open()
         assert session._wire is not None
-        session._wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)  # room for 200,000 bytes
-        record = deliver(session, [mail(n, content=content) for n in (1, 2, 3)])
+        session._wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 20_000)
+        record = deliver(session, [mail(1, content=small), mail(2, content=small), mail(3, content=large)])
         gone.set()
-    assert fates(record)[1] == "in_doubt"
-    assert fates(record)[3] == "host"
+    assert fates(record) == {1: "in_doubt", 2: "in_doubt", 3: "host"}
     assert record.entered == [1, 2, 3]
     assert record.error is not None
 
