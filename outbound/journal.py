@@ -82,7 +82,7 @@ class Journal:
 
     def settled(self, lease: int, message_id: int, outcome: str) -> None:
         """The outcome of a message is known; `outcome` is one line of JSON."""
-        self._append(message_id, b"R %d %d %b\n" % (lease, message_id, outcome.encode()))
+        self._append(message_id, f"R {lease} {message_id} {outcome}\n".encode())
 
     def _append(self, message_id: int, line: bytes) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from emailcfg.providers import shape
@@ -13,6 +14,7 @@ from emailcfg.providers.base import ErrorClass, Failure, Mail, Stage
 MAX_RECIPIENTS = 100
 
 _BAD_IN_PATH = re.compile(r"[\x00-\x20<>\x7f-\x9f]")
+_USUAL = shape.CRLF | shape.ASCII | shape.ASCII_HEADER  # fit for every server
 
 
 def on_the_wire(mail: Mail) -> bytes:
@@ -57,7 +59,9 @@ class Offers:
 
 def unfit(mail: Mail, offers: Offers) -> Failure | None:
     """Why `mail` can't be sent to a server that offers this, or None. Permanent for this mail."""
-    form, size = _shape(mail), len(mail.content)
+    form, size = mail.shape or _shape(mail), len(mail.content)
+    if form & _USUAL == _USUAL and not 0 < offers.max_size < size and mail.recipients and _is_plain(mail.mail_from):
+        return None
     if not mail.recipients:
         return _refused(Stage.RECIPIENT, ErrorClass.MESSAGE_HARD, "no_recipients", "The mail has no recipients.")
     if _BAD_IN_PATH.search(mail.mail_from):
@@ -75,6 +79,12 @@ def unfit(mail: Mail, offers: Offers) -> Failure | None:
     if not offers.utf8 and not (form & shape.ASCII_HEADER and mail.mail_from.isascii()):
         return smtputf8_needed(Stage.SENDER, ErrorClass.MESSAGE_HARD)
     return None
+
+
+@lru_cache(maxsize=64)
+def _is_plain(sender: str) -> bool:
+    """Whether every server can be given this sender: nearly all mail has the same."""
+    return sender.isascii() and not _BAD_IN_PATH.search(sender)
 
 
 def _shape(mail: Mail) -> int:
@@ -97,7 +107,7 @@ def smtputf8_needed(stage: Stage, error_class: ErrorClass) -> Failure:
 
 def mail_command(mail: Mail, offers: Offers) -> bytes:
     """MAIL FROM with the parameters that the server offers and the mail needs (RFC 1870, 6152, 6531)."""
-    form = _shape(mail)
+    form = mail.shape or _shape(mail)
     parameters = f" SIZE={len(mail.content)}" if offers.size else ""
     if not form & shape.ASCII and offers.eightbit:
         parameters += " BODY=8BITMIME"

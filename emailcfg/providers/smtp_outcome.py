@@ -54,12 +54,13 @@ class Outcomes:
 
     def begin(self, outcome: Outcome, places: list[int]) -> list[Transaction]:
         """The transactions for the recipients at `places`; none, and a report, when there are no places."""
+        if 0 < len(places) <= MAX_RECIPIENTS:
+            return [Transaction(outcome, places)]
         if not places:
             self._report(outcome)
             return []
         parts = [Transaction(outcome, places[at : at + MAX_RECIPIENTS]) for at in range(0, len(places), MAX_RECIPIENTS)]
-        if len(parts) > 1:
-            self._split.append(outcome)
+        self._split.append(outcome)
         return parts
 
     def continued(self, transaction: Transaction, places: list[int]) -> Transaction:
@@ -88,15 +89,15 @@ class Outcomes:
             raise SessionError(failure)
 
     def _report(self, outcome: Outcome) -> None:
-        mail, reply = outcome.mail, outcome.reply
-        entries = tuple(
-            [found or RecipientResult(mail.recipients[place], None) for place, found in enumerate(outcome.results)]
-        )
-        if outcome in self._split:
+        mail, reply, results = outcome.mail, outcome.reply, outcome.results
+        entries = [found for found in results if found is not None]
+        if len(entries) < len(results):
+            entries = [found or RecipientResult(mail.recipients[at], None) for at, found in enumerate(results)]
+        if self._split and outcome in self._split:
             self._split.remove(outcome)
         failure = outcome.failure if reply is None else None
         ms = (time.perf_counter() - outcome.start) * 1000
-        self._on_result(Result(mail, entries, reply, failure, _queue_id(reply) if reply is not None else "", ms))
+        self._on_result(Result(mail, tuple(entries), reply, failure, _queue_id(reply) if reply is not None else "", ms))
 
     def abandon(self, failure: Failure) -> None:
         """The session broke: mails of several transactions of which one was sent are reported as they stand."""

@@ -59,6 +59,7 @@ class Wire:
         self._at = 0
         self._asked = False  # something was sent, and nothing came since
         self._known: dict[bytes, Reply] = {}
+        self._groups: dict[bytes, tuple[Reply, ...]] = {}
         sock.setblocking(False)
 
     def take_over(self, encrypted: ssl.SSLSocket) -> None:
@@ -124,23 +125,48 @@ class Wire:
         """Whether so many lines of replies are already here."""
         return self._buffer.count(b"\n", self._at) >= lines
 
+    def known(self, count: int) -> tuple[Reply, ...] | None:
+        """The next `count` replies, where they are all that is here and each was met before: a server says the same to
+        nearly every mail. Otherwise None. They stay to be read: by `skip` as a whole, or one by one."""
+        block = self._buffer[self._at :]
+        group = self._groups.get(block)
+        if group is None:
+            *lines, rest = block.split(b"\r\n")
+            found = [self._known[line] for line in lines if line in self._known]
+            if rest or not len(lines) == len(found) == count:
+                return None
+            if len(self._groups) >= _KNOWN_REPLIES:
+                self._groups.clear()
+            group = self._groups[block] = tuple(found)
+        elif len(group) != count:
+            return None
+        return group
+
+    def skip(self) -> None:
+        """Everything that is here was read."""
+        self._at = len(self._buffer)
+
     def read_reply(self, *, until_deadline: bool = False) -> Reply:
         """The next reply. `until_deadline` waits for the whole attempt's time instead of the timeout."""
+        wait_until = 0.0
+        if self._at == len(self._buffer):
+            wait_until = self._limit(until_deadline)
+            self._fill(wait_until)
         at, buffer = self._at, self._buffer
         end = buffer.find(b"\n", at)
-        if at + 3 < end <= at + MAX_LINE and buffer[at + 3] != 45:  # 45 is "-": one line, already here
+        if at + 3 < end <= at + MAX_LINE and buffer[at + 3] != 45:  # 45 is "-": one line, and all of it is here
             line = buffer[at : end - 1] if buffer[end - 1] == 13 else buffer[at:end]
             self._at = end + 1
             return self._known.get(line) or self._parsed([line])
-        wait_until = self.deadline
-        if not until_deadline:
-            wait_until = min(time.monotonic() + self._timeout_s, wait_until)
-        lines = self._lines(wait_until)
+        lines = self._lines(wait_until or self._limit(until_deadline))
         return (len(lines) == 1 and self._known.get(lines[0])) or self._parsed(lines)
+
+    def _limit(self, until_deadline: bool) -> float:
+        return self.deadline if until_deadline else min(time.monotonic() + self._timeout_s, self.deadline)
 
     def read_lines(self) -> tuple[Reply, list[bytes]]:
         """The next reply, and the raw text of each of its lines (an EHLO's keywords)."""
-        lines = self._lines(min(time.monotonic() + self._timeout_s, self.deadline))
+        lines = self._lines(self._limit(False))
         return self._parsed(lines), [line[4:] for line in lines]
 
     def _lines(self, wait_until: float) -> list[bytes]:

@@ -3,6 +3,7 @@
 A thread for each lane would do the same and cost three times the processor time: most of it for falling asleep, waking
 up and taking turns at the interpreter's lock. A lane is a greenlet, so its code reads as if it had a thread."""
 
+import contextlib
 import logging
 import math
 import os
@@ -37,7 +38,8 @@ class Hub:
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll.register(self._bell, select.EPOLLIN)
         self._calls: deque[Callable[[], object]] = deque()  # for this thread, from any
-        self._reading: dict[int, tuple[Any, float]] = {}  # by file number: the lane that waits for it, and until when
+        self._waiting: dict[int, tuple[Any, float]] = {}  # by file number: the lane that waits for it, and until when
+        self._watched: dict[int, tuple[socket.socket, bool]] = {}  # what the kernel tells of; True: of room to write
         self._parked: dict[Any, float] = {}  # until when
         self._ended = False
         self.failed: BaseException | None = None
@@ -76,13 +78,26 @@ class Hub:
     def wait(self, sock: socket.socket, writing: bool, until: float) -> bool:
         """See emailcfg.providers.base.Wait."""
         number = sock.fileno()
-        events = (select.EPOLLOUT if writing else select.EPOLLIN) | select.EPOLLONESHOT
+        watched = self._watched.get(number)
+        if watched is None or watched[0] is not sock or watched[1] is not writing:
+            self._watch(number, sock, writing)
+        self._waiting[number] = (getcurrent(), until)
+        return bool(self._root.switch())
+
+    def _watch(self, number: int, sock: socket.socket, writing: bool) -> None:
+        """Asks the kernel to tell of this socket. It goes on doing so until somebody is told who does not wait."""
+        events = select.EPOLLOUT if writing else select.EPOLLIN
         try:
             self._epoll.modify(number, events)
         except FileNotFoundError:  # a new connection; the kernel forgets those that are closed
             self._epoll.register(number, events)
-        self._reading[number] = (getcurrent(), until)
-        return bool(self._root.switch())
+        self._watched[number] = (sock, writing)
+
+    def _unwatch(self, number: int) -> None:
+        """A connection that nobody waits for, kept open: what comes now is seen when somebody does."""
+        self._watched.pop(number, None)
+        with contextlib.suppress(OSError):  # closed by a lane that was told before it
+            self._epoll.unregister(number)
 
     def park(self, until: float) -> bool:
         """Waits for `wake`; False when the time was over first."""
@@ -122,15 +137,17 @@ class Hub:
             self._epoll.close()
 
     def _carry(self) -> None:
-        poll, reading, calls = self._epoll.poll, self._reading, self._calls
+        poll, waiting, calls = self._epoll.poll, self._waiting, self._calls
         look_at = 0.0
         while not self._ended:
-            timed = reading or any(until < math.inf for until in self._parked.values())
+            timed = waiting or any(until < math.inf for until in self._parked.values())
             for number, _ in poll(_LOOK_S if timed else -1, _EVENTS):
                 if number == self._bell:
                     os.eventfd_read(self._bell)
-                elif (found := reading.pop(number, None)) is not None:
+                elif (found := waiting.pop(number, None)) is not None:
                     found[0].switch(True)
+                else:
+                    self._unwatch(number)
             while calls:
                 calls.popleft()()
             now = time.monotonic()
@@ -140,8 +157,8 @@ class Hub:
 
     def _look(self, now: float) -> None:
         """Tells lanes whose time is over."""
-        for number in [number for number, (_, until) in self._reading.items() if until <= now]:
-            self._reading.pop(number)[0].switch(False)
+        for number in [number for number, (_, until) in self._waiting.items() if until <= now]:
+            self._waiting.pop(number)[0].switch(False)
         for lane in [lane for lane, until in self._parked.items() if until <= now]:
             del self._parked[lane]
             lane.switch(False)

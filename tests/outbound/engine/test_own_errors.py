@@ -173,7 +173,8 @@ def test_a_disk_too_full_for_the_journal_stops_sending_but_loses_and_repeats_not
             before = _files()
             taken = sink.count
             until(lambda: len(refused) >= 6)
-            assert sink.count <= taken + 2, "nothing enters DATA that the journal does not know"
+            # Where an outcome finds no room any more, up to four entries into DATA may: they are a quarter as long.
+            assert sink.count <= taken + 4, "nothing enters DATA that the journal does not know"
             assert _files() <= before + 4
             full.clear()
             until(_sent(60))
@@ -285,7 +286,7 @@ def test_a_hundred_activations_leave_no_connection_thread_or_lane_behind(monkeyp
             until(lambda: not engine._pools.retired)
             until(lambda: one.left + other.left == one.connections + other.connections - 1)
             assert len(engine._hub._parked) == 1
-            assert not engine._hub._reading
+            assert not engine._hub._waiting
             # The sinks are in this process: theirs are one file and one thread of each connection that is still open.
             until(lambda: _files() <= files + 2)
             until(lambda: threading.active_count() <= threads + 2)
