@@ -69,6 +69,8 @@ class Envelopes:
             self._outcomes.refused(mail, failure)
             return None
         outcome = Outcome(mail)
+        if len(mail.recipients) == 1 and unfit_recipient(mail.recipients[0], self._offers) is None:
+            return Transaction(outcome, [0])
         places = []
         for place, address in enumerate(mail.recipients):
             failure = unfit_recipient(address, self._offers)

@@ -19,7 +19,7 @@ _USUAL = shape.CRLF | shape.ASCII | shape.ASCII_HEADER  # fit for every server
 
 def on_the_wire(mail: Mail) -> bytes:
     """The content of `mail` as it stands after DATA, but for the final dot."""
-    return dot_stuffed(mail.content) if _shape(mail) & shape.DOTS else mail.content
+    return dot_stuffed(mail.content) if (mail.shape or shape.shape_of(mail.content)) & shape.DOTS else mail.content
 
 
 def dot_stuffed(content: bytes) -> bytes:
@@ -59,7 +59,7 @@ class Offers:
 
 def unfit(mail: Mail, offers: Offers) -> Failure | None:
     """Why `mail` can't be sent to a server that offers this, or None. Permanent for this mail."""
-    form, size = mail.shape or _shape(mail), len(mail.content)
+    form, size = mail.shape or shape.shape_of(mail.content), len(mail.content)
     if form & _USUAL == _USUAL and not 0 < offers.max_size < size and mail.recipients and _is_plain(mail.mail_from):
         return None
     if not mail.recipients:
@@ -87,10 +87,6 @@ def _is_plain(sender: str) -> bool:
     return sender.isascii() and not _BAD_IN_PATH.search(sender)
 
 
-def _shape(mail: Mail) -> int:
-    return mail.shape or shape.shape_of(mail.content)
-
-
 def unfit_recipient(address: str, offers: Offers) -> Failure | None:
     """Why a single recipient can't be given to this server, or None. Permanent for this recipient."""
     if not address or _BAD_IN_PATH.search(address):
@@ -107,7 +103,7 @@ def smtputf8_needed(stage: Stage, error_class: ErrorClass) -> Failure:
 
 def mail_command(mail: Mail, offers: Offers) -> bytes:
     """MAIL FROM with the parameters that the server offers and the mail needs (RFC 1870, 6152, 6531)."""
-    form = mail.shape or _shape(mail)
+    form = mail.shape or shape.shape_of(mail.content)
     parameters = f" SIZE={len(mail.content)}" if offers.size else ""
     if not form & shape.ASCII and offers.eightbit:
         parameters += " BODY=8BITMIME"

@@ -8,6 +8,7 @@ from emailcfg.providers.base import ErrorClass, Failure, Mail, RecipientResult, 
 from emailcfg.providers.classify import STOPS
 from emailcfg.providers.smtp_message import MAX_RECIPIENTS
 
+_NO_ID = 12  # so short a text holds none
 _QUEUE_ID = re.compile(r"queued as ([\w.<>@-]+)|\bid=([\w-]+)|^(?:\d\.\d\.\d )?Ok ([\w-]{16,})", re.IGNORECASE)
 
 
@@ -54,13 +55,12 @@ class Outcomes:
 
     def begin(self, outcome: Outcome, places: list[int]) -> list[Transaction]:
         """The transactions for the recipients at `places`; none, and a report, when there are no places."""
-        if 0 < len(places) <= MAX_RECIPIENTS:
-            return [Transaction(outcome, places)]
         if not places:
             self._report(outcome)
             return []
         parts = [Transaction(outcome, places[at : at + MAX_RECIPIENTS]) for at in range(0, len(places), MAX_RECIPIENTS)]
-        self._split.append(outcome)
+        if len(parts) > 1:
+            self._split.append(outcome)
         return parts
 
     def continued(self, transaction: Transaction, places: list[int]) -> Transaction:
@@ -95,9 +95,11 @@ class Outcomes:
             entries = [found or RecipientResult(mail.recipients[at], None) for at, found in enumerate(results)]
         if self._split and outcome in self._split:
             self._split.remove(outcome)
-        failure = outcome.failure if reply is None else None
+        failure, queue_id = outcome.failure, ""
+        if reply is not None:
+            failure, queue_id = None, _queue_id(reply) if len(reply.text) > _NO_ID else ""
         ms = (time.perf_counter() - outcome.start) * 1000
-        self._on_result(Result(mail, tuple(entries), reply, failure, _queue_id(reply) if reply is not None else "", ms))
+        self._on_result(Result(mail, tuple(entries), reply, failure, queue_id, ms))
 
     def abandon(self, failure: Failure) -> None:
         """The session broke: mails of several transactions of which one was sent are reported as they stand."""
@@ -112,5 +114,5 @@ class Outcomes:
 
 
 def _queue_id(reply: Reply) -> str:
-    found = _QUEUE_ID.search(reply.text) if len(reply.text) > 12 else None
+    found = _QUEUE_ID.search(reply.text)
     return next(filter(None, found.groups()), "") if found else ""

@@ -58,13 +58,14 @@ class Wire:
         self._buffer = b""
         self._at = 0
         self._asked = False  # something was sent, and nothing came since
+        self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self._known: dict[bytes, Reply] = {}
         self._groups: dict[bytes, tuple[Reply, ...]] = {}
         sock.setblocking(False)
 
     def take_over(self, encrypted: ssl.SSLSocket) -> None:
         """Goes on inside TLS. What stood in the buffer came in clear and could have been injected: it goes."""
-        self.sock = encrypted
+        self.sock = self._tls = encrypted
         self._buffer, self._at = b"", 0
         encrypted.setblocking(False)
 
@@ -74,7 +75,7 @@ class Wire:
         read (RFC 2920 3.1)."""
         self._asked = True
         sock, sent, total = self.sock, 0, len(data)
-        tls = isinstance(sock, ssl.SSLSocket)
+        tls = self._tls is not None
         if not tls:
             try:
                 sent = sock.send(data)
@@ -199,7 +200,7 @@ class Wire:
 
     def _received(self, wait_until: float) -> bytes:
         sock, writing = self.sock, False
-        ready = not self._asked or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
+        ready = not self._asked or (self._tls is not None and self._tls.pending() > 0)
         while True:
             if not ready and not self.wait(sock, writing, wait_until):
                 raise WireError("timed_out", "The server did not answer in time.")
