@@ -1,7 +1,8 @@
 """The engine: one loop that owns the database, and lanes that own the network.
 
 Each round is one transaction: it records what the lanes finished and claims what they do next. In between the loop
-sleeps until a lane wants something, at most POLL_S, which is also how soon an activation is taken up."""
+sleeps until a lane wants something or, on SQLite, another process changed the database; at most POLL_S, which is also
+how soon an activation is taken up."""
 
 import contextlib
 import logging
@@ -33,6 +34,7 @@ from outbound.models import Message
 log = logging.getLogger(__name__)
 
 POLL_S = 0.25
+LOOK_S = 0.05  # how soon a change of the database is noticed where it costs nothing to look
 GATHER_S = 0.02  # how long outcomes wait for company while the lanes are busy
 
 
@@ -54,6 +56,7 @@ class Engine:
         self._more = False  # whether the last claim left more to claim
         self._committed_at = 0.0
         self._uncertain = False  # whether the last transaction took place
+        self._version = 0  # of the database, when it was looked at last
 
     def stop(self) -> None:
         """Ends `run` after what is in flight, within STOP_WITHIN_S of the pools. Safe in a signal handler: it wakes
@@ -131,8 +134,20 @@ class Engine:
             self._let_go()
             busy = True
         if not busy:
-            self.wake.wait(POLL_S)
-            self.wake.clear()
+            self._sleep()
+
+    def _sleep(self) -> None:
+        end = time.monotonic() + POLL_S
+        with contextlib.suppress(DatabaseError):  # the next round meets it, too
+            while not self._changed() and time.monotonic() < end:
+                if self.wake.wait(LOOK_S):
+                    break
+        self.wake.clear()
+
+    def _changed(self) -> bool:
+        """Whether another process changed the database since this was asked last."""
+        before, self._version = self._version, 0 if self._uncertain else store.data_version()
+        return before != self._version
 
     # Rounds
 

@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from emailcfg import activation
 from emailcfg.models import ActiveConfig, AuditEvent, ServiceInstance
 from emailcfg.schema import EmailConfig
 from outbound import instances, queue
-from outbound.engine import outcomes, pools, store
+from outbound.engine import loop, outcomes, pools, store
 from outbound.engine.transport import TransportRefused, load
 from outbound.models import Attempt, Breaker, Message, OutcomeCount, Recipient
 from outbound.submit import Submission, submit
@@ -44,6 +44,24 @@ def test_a_backlog_is_delivered_once_and_counted() -> None:
     assert (attempt.code, attempt.revision, attempt.generation) == (250, activation.current().revision_id, 1)
     assert attempt.provider_id == "4ABC12345"
     assert attempt.server == f"127.0.0.1:{sink.port}"
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite tells for nothing that another process changed it")
+def test_mail_and_an_activation_of_another_process_are_noticed_between_two_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "POLL_S", 30.0)
+    with Sink() as first, Sink() as second, running() as engine:
+        activate(a_config(first.port))
+        queued(1)
+        until(_sent(1), timeout_s=10)
+        activate(a_config(second.port))
+        until(lambda: engine.transport.generation == 2, timeout_s=10)
+        queued(1)
+        until(_sent(2), timeout_s=10)
+        assert (first.count, second.count) == (1, 1)
+        engine.stop()
+        engine.wake.set()
 
 
 def test_a_connection_that_nobody_needs_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,57 @@ def test_a_new_connection_under_the_number_of_a_closed_one_is_waited_for(hub: Hu
     assert numbers[0] == numbers[1]
 
 
+def test_what_a_kept_open_connection_says_while_nobody_waits_is_told_once_and_seen_by_the_next_wait(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that says goodbye to an idle connection, and closes it, must not keep the hub awake."""
+    here, there = socket.socketpair()
+    told: list[int] = []
+    real = Hub._unwatch
+
+    def unwatch(hub: Hub, number: int) -> None:
+        told.append(number)
+        real(hub, number)
+
+    monkeypatch.setattr(Hub, "_unwatch", unwatch)
+
+    def first() -> None:
+        there.send(b"ready")
+        assert hub.wait(here, False, time.monotonic() + SOON)
+        assert here.recv(10) == b"ready"
+
+    _run(hub, first)
+    there.send(b"421 bye")
+    there.close()
+    _run(hub, lambda: hub.park(time.monotonic() + 0.3))
+    assert told == [here.fileno()]
+
+    def second() -> None:
+        assert hub.wait(here, False, time.monotonic() + SOON)
+        assert here.recv(10) == b"421 bye"
+        assert hub.wait(here, False, time.monotonic() + SOON)
+        assert here.recv(10) == b""
+
+    _run(hub, second)
+    here.close()
+
+
+def test_a_connection_is_watched_for_room_to_write_and_then_for_what_comes(hub: Hub) -> None:
+    here, there = socket.socketpair()
+
+    def both() -> None:
+        assert hub.wait(here, True, time.monotonic() + SOON)
+        assert not hub.wait(here, False, time.monotonic() + 0.1)
+        there.send(b"hello")
+        assert hub.wait(here, False, time.monotonic() + SOON)
+        assert here.recv(10) == b"hello"
+        assert hub.wait(here, True, time.monotonic() + SOON)
+
+    _run(hub, both)
+    here.close()
+    there.close()
+
+
 def test_parked_lanes_wake_together_and_a_late_call_wakes_nobody_twice(hub: Hub) -> None:
     woken: list[str] = []
     both = threading.Barrier(3)
