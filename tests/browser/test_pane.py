@@ -132,6 +132,18 @@ def test_the_back_button_shows_what_was_typed(pane: Page) -> None:
     expect(pane.locator("#draft-notice")).to_be_empty()
 
 
+def test_one_button_is_primary_the_test_until_there_is_something_to_save(pane: Page) -> None:
+    primary = (
+        "() => [...document.querySelectorAll('.btn')].filter(button => button.offsetParent"
+        " && getComputedStyle(button).backgroundColor === 'rgb(31, 95, 191)').map(button => button.innerText.trim())"
+    )
+    assert pane.evaluate(primary) == ["Send test email"]
+    fill(pane, "Sender name", "Acme Inc.")
+    expect(pane.locator("#save-changes")).to_be_visible()
+    pane.mouse.move(0, 0)
+    pane.wait_for_function(f"JSON.stringify(({primary})()) === JSON.stringify(['Save 1 change'])")
+
+
 def test_undo_puts_a_field_and_a_secret_back_and_keeps_the_focus_there(pane: Page) -> None:
     fill(pane, "Sender name", "Acme Inc.")
     fill(pane, "Password", "another")
