@@ -34,7 +34,7 @@ from outbound.models import Message
 log = logging.getLogger(__name__)
 
 POLL_S = 0.25
-LOOK_S = 0.05  # how soon a change of the database is noticed where it costs nothing to look
+LOOK_S = 0.1  # how soon a change of the database is noticed where it costs nothing to look
 GATHER_S = 0.02  # how long outcomes wait for company while the lanes are busy
 
 
