@@ -1,7 +1,7 @@
 """A button of the form pressed while an answer is on its way: the press counts, whatever the answer replaces."""
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from emailcfg.models import FormDraft
 from tests.browser.steps import PANE, fill, open_advanced, open_dialog, unsaved
@@ -29,6 +29,26 @@ def slow_pane(pane: Page) -> Page:
     return pane
 
 
+def change_twice(page: Page) -> Locator:
+    """Changes the timeout, and again to nonsense without leaving the field; returns the field's undo button."""
+    open_advanced(page)
+    fill(page, "Timeout in seconds", "45")
+    page.get_by_label("Timeout in seconds", exact=True).fill("abc")
+    return page.locator("#note-smtp__timeout_s .undo")
+
+
+def press(page: Page, button: Locator) -> None:
+    """Holds the mouse down on it until what was typed is answered: the bar is renewed after that."""
+    button.hover()
+    with page.expect_response("**/omnibar/"):
+        page.mouse.down()
+
+
+def expect_undone(page: Page) -> None:
+    expect(page.get_by_label("Timeout in seconds", exact=True)).to_have_value("30")
+    expect(page.locator("#form-foot")).to_contain_text("Nothing is changed")
+
+
 def test_the_bar_renewed_while_the_save_dialog_is_fetched_leaves_the_page_up_to_date(pane: Page) -> None:
     fill(pane, "Sender name", "Acme Inc.")
     pane.evaluate(
@@ -50,40 +70,22 @@ def test_save_pressed_while_what_was_typed_is_on_its_way_saves_that_too(slow_pan
 
 
 def test_undo_pressed_while_what_was_typed_is_on_its_way_counts(slow_pane: Page) -> None:
-    timeout = slow_pane.get_by_label("Timeout in seconds", exact=True)
-    open_advanced(slow_pane)
-    fill(slow_pane, "Timeout in seconds", "45")
-    timeout.fill("abc")
-    slow_pane.locator("#note-smtp__timeout_s .undo").click()
-    expect(timeout).to_have_value("30")
-    expect(slow_pane.locator("#form-foot")).to_contain_text("Nothing is changed")
+    change_twice(slow_pane).click()
+    expect_undone(slow_pane)
 
 
 def test_an_undo_button_replaced_between_press_and_release_still_counts(pane: Page) -> None:
-    timeout = pane.get_by_label("Timeout in seconds", exact=True)
-    open_advanced(pane)
-    fill(pane, "Timeout in seconds", "45")
-    timeout.fill("abc")
-    pane.locator("#note-smtp__timeout_s .undo").hover()
-    with pane.expect_response("**/omnibar/"):  # follows the answer to what was typed
-        pane.mouse.down()
+    press(pane, change_twice(pane))
     pane.mouse.up()
-    expect(timeout).to_have_value("30")
-    expect(pane.locator("#form-foot")).to_contain_text("Nothing is changed")
+    expect_undone(pane)
 
 
 def test_a_press_that_ends_beside_the_button_changes_nothing_and_the_note_is_up_to_date(pane: Page) -> None:
-    timeout = pane.get_by_label("Timeout in seconds", exact=True)
-    open_advanced(pane)
-    fill(pane, "Timeout in seconds", "45")
-    timeout.fill("abc")
-    pane.locator("#note-smtp__timeout_s .undo").hover()
-    with pane.expect_response("**/omnibar/"):
-        pane.mouse.down()
+    press(pane, change_twice(pane))
     pane.mouse.move(5, 5)
     pane.mouse.up()
     expect(pane.locator("#note-smtp__timeout_s")).to_contain_text("Enter a whole number")
-    expect(timeout).to_have_value("abc")
+    expect(pane.get_by_label("Timeout in seconds", exact=True)).to_have_value("abc")
 
 
 def test_discard_pressed_while_what_was_typed_is_on_its_way_discards_that_too(slow_pane: Page) -> None:
